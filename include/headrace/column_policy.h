@@ -1,0 +1,73 @@
+/// \file
+/// What a sample is made of, column by column: how nulls, lists of unequal length and strings
+/// become tensors. Values: copy, compare, print, to and from JSON.
+#pragma once
+
+#include <arrow/type_fwd.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace headrace {
+
+/// A number given by a user: a fill or pad value. Checked against the column's type when bound.
+struct Number {
+  /// Exactly one of the two is used: integers keep all 64 bits.
+  bool is_integer = true;
+  int64_t integer = 0;
+  double real = 0;
+
+  bool operator==(const Number&) const = default;
+};
+
+/// What becomes of nulls in a column.
+struct NullPolicy {
+  enum class Kind {
+    kError,  ///< A null is an error that names column and row (default).
+    kFill,   ///< Nulls become `fill`.
+    kMask,   ///< Nulls become 0, and a boolean `<name>_mask` is true where the value is there.
+  };
+  Kind kind = Kind::kError;
+  /// Numeric columns: the value put for a null. Strings: `fill_text`.
+  Number fill;
+  std::optional<std::string> fill_text;
+
+  bool operator==(const NullPolicy&) const = default;
+};
+
+/// What becomes of a list column whose lists differ in length.
+struct RaggedPolicy {
+  enum class Kind {
+    kError,   ///< Unequal lengths are an error that names the first two (default).
+    kPad,     ///< Padded with `pad` to the longest of the batch, or to `length`.
+    kRagged,  ///< Values one after the other in `<name>`, and int64 `<name>_offsets`.
+  };
+  Kind kind = Kind::kError;
+  Number pad;
+  /// kPad: a fixed length; longer lists are an error. Absent: the longest of the batch.
+  std::optional<int64_t> length;
+
+  bool operator==(const RaggedPolicy&) const = default;
+};
+
+/// Strings or bytes as int32 codes: the index in the vocabulary. A value outside of it is an
+/// error that names the value.
+struct CodesPolicy {
+  /// Absent: the version's sorted distinct values (bytewise), found by a scan.
+  std::optional<std::vector<std::string>> vocabulary;
+
+  bool operator==(const CodesPolicy&) const = default;
+};
+
+/// Many scalar columns as one row-major (batch, columns) tensor.
+struct PackSpec {
+  std::string name;
+  std::vector<std::string> columns;
+
+  bool operator==(const PackSpec&) const = default;
+};
+
+}  // namespace headrace

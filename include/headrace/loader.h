@@ -1,0 +1,109 @@
+/// \file
+/// Loader: deals the samples of a Dataset out as batches, epoch after epoch.
+#pragma once
+
+#include <headrace/batch.h>
+#include <headrace/dataset.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace headrace {
+
+/// How samples are dealt out. The first group is the order (the Order contract in
+/// docs/guide/order.md), the second resources, which never change what is delivered.
+struct LoaderOptions {
+  /// Samples per step and rank.
+  int64_t batch_size = 256;
+  bool shuffle = true;
+  /// Absent: 0, or what a loaded state says.
+  std::optional<uint64_t> seed;
+  int64_t epoch = 0;
+  /// Absent: 8 when shuffling; else 1 on one rank and world_size on several. Must be a
+  /// multiple of world_size.
+  std::optional<int> streams;
+  /// Rows permuted together, over all streams. Absent: 2^28 bytes' worth of rows, at most 2^20.
+  std::optional<int64_t> shuffle_window_rows;
+  int rank = 0;
+  int world_size = 1;
+  /// Leaves out the last, shorter step.
+  bool drop_last = false;
+  /// Fills the last step with repeats and adds a boolean `valid`.
+  bool pad_last = false;
+
+  /// Threads of the loader; the consumer's own is extra.
+  int num_threads = 2;
+  /// Bytes held between storage and consumer.
+  int64_t memory_budget = int64_t{2} << 30;
+  /// Deliver Arrow arrays: columns without a tensor policy keep their stored type and nulls.
+  bool arrow = false;
+};
+
+/// Counters since the loader was made. All sizes in bytes, times in nanoseconds.
+struct LoaderStats {
+  int64_t rows = 0;
+  int64_t batches = 0;
+  int64_t bytes_read = 0;
+  int64_t read_calls = 0;
+  /// Rows decoded, delivered or not: the prefix of a resumed row group counts.
+  int64_t rows_decoded = 0;
+  /// Rows passed over by page headers or the offset index, without being decoded.
+  int64_t rows_skipped = 0;
+  int64_t row_groups_pruned = 0;
+  int64_t row_groups_read = 0;
+  int64_t memory_peak = 0;
+  int64_t memory_budget = 0;
+  /// The smallest budget that would have been accepted.
+  int64_t memory_floor = 0;
+  int64_t consumer_wait = 0;
+
+  std::string ToJson() const;
+};
+
+/// An endless source of epochs: `Next` ends each with an empty optional, after which the next
+/// call begins the following epoch.
+///
+/// Thread-safety: one consumer at a time; `Close` may be called from any thread.
+class Loader {
+ public:
+  /// Validates, plans, counts the filter's survivors; starts no thread before `Next`.
+  /// Errors: InvalidArgument (naming the option), ResourceExhausted (budget below the floor,
+  /// with both numbers), Unsupported (naming the column).
+  static Result<std::unique_ptr<Loader>> Make(const Dataset& dataset,
+                                              const LoaderOptions& options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// The next batch, or nothing at the end of the epoch.
+  Result<std::optional<TensorBatch>> Next();
+  /// Begins a pass: at the position of a loaded state once, else at the epoch's start.
+  Status Restart();
+  /// Steps of the pass that `Restart` would begin or that is under way, the same on every rank.
+  Result<int64_t> Steps();
+  /// Moves to the start of an epoch.
+  Status SetEpoch(int64_t epoch);
+
+  /// A few hundred bytes of JSON, the same on every rank (docs/format/loader-state.md).
+  Result<std::string> StateJson() const;
+  /// Goes on after the samples that the state counts as consumed, on any world size. Conflict,
+  /// naming each difference, if the state is of another table, filter or order.
+  Status LoadStateJson(const std::string& json);
+
+  int64_t epoch() const;
+  LoaderStats stats() const;
+  std::string ToString() const;
+  /// Stops and joins the threads; a blocked `Next` ends with Cancelled. Idempotent.
+  void Close();
+
+ private:
+  struct Impl;
+  explicit Loader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headrace

@@ -1,0 +1,29 @@
+#include "base/random.h"
+
+#include <cassert>
+
+namespace headrace::base {
+
+uint64_t MixKey(Purpose purpose, std::initializer_list<uint64_t> coordinates) {
+  // Each coordinate is mixed in by one step of the generator, so that (1, 2) and (2, 1), and
+  // keys of different lengths, differ.
+  uint64_t key = KeyedRandom(static_cast<uint64_t>(purpose)).Next();
+  for (uint64_t coordinate : coordinates) {
+    key = KeyedRandom(key ^ KeyedRandom(coordinate).Next()).Next();
+  }
+  return key;
+}
+
+void FillPermutation(uint64_t key, int64_t n, std::vector<uint32_t>* out) {
+  assert(n >= 0 && n <= (int64_t{1} << 32));
+  out->resize(static_cast<size_t>(n));
+  KeyedRandom random(key);
+  uint32_t* values = out->data();
+  for (int64_t i = 0; i < n; ++i) {
+    const auto j = static_cast<int64_t>(random.Below(static_cast<uint64_t>(i) + 1));
+    values[i] = values[j];
+    values[j] = static_cast<uint32_t>(i);
+  }
+}
+
+}  // namespace headrace::base

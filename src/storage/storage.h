@@ -1,0 +1,53 @@
+/// \file
+/// Where bytes lie: URIs to Arrow filesystems, listing, and opening of files.
+#pragma once
+
+#include <arrow/filesystem/filesystem.h>
+#include <arrow/io/interfaces.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace headrace::storage {
+
+struct FileEntry {
+  std::string path;  ///< As the filesystem takes it.
+  int64_t size = 0;
+};
+
+/// One storage system. Thread-safe.
+class Storage {
+ public:
+  /// Resolves a path or URI. `path` becomes what the filesystem takes. Unknown options, and
+  /// options that the system does not have, are InvalidArgument naming those it has.
+  static Result<std::shared_ptr<Storage>> FromUri(
+      const std::string& uri, const std::map<std::string, std::string>& options,
+      std::string* path);
+
+  Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix);
+
+  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by path,
+  /// bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if there is none.
+  Result<std::vector<FileEntry>> List(const std::string& path) const;
+
+  /// Opens for ranged reads; NotFound, Denied, Unavailable name the URI.
+  Result<std::shared_ptr<arrow::io::RandomAccessFile>> Open(const FileEntry& file) const;
+
+  /// The path as users know it, without credentials ("s3://bucket/x", "/data/x").
+  std::string Display(const std::string& path) const;
+
+  /// A storage error in our kinds, naming `path`, with no credential in it.
+  Status Translate(const Status& status, const std::string& path) const;
+
+  const std::shared_ptr<arrow::fs::FileSystem>& filesystem() const { return filesystem_; }
+
+ private:
+  std::shared_ptr<arrow::fs::FileSystem> filesystem_;
+  std::string display_prefix_;
+};
+
+}  // namespace headrace::storage

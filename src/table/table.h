@@ -1,0 +1,118 @@
+/// \file
+/// Table: one version of named rows on storage, known by its files' footers.
+#pragma once
+
+#include <arrow/scalar.h>
+#include <arrow/type.h>
+#include <headrace/result.h>
+#include <parquet/metadata.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "storage/storage.h"
+
+namespace headrace::table {
+
+/// A row group, in 16 bytes: a table may have a million.
+struct RowGroup {
+  int64_t rows = 0;
+  /// Uncompressed bytes of all columns.
+  int64_t stored_bytes : 63 = 0;
+  /// Every column chunk has an offset index, so that any row can be reached.
+  bool has_offset_index : 1 = false;
+};
+
+/// A data file.
+struct Fragment {
+  std::string path;           ///< For Storage.
+  std::string relative_path;  ///< Below the table's root; what is numbered and fingerprinted.
+  int64_t size = 0;
+  uint64_t footer_checksum = 0;
+  int64_t rows = 0;
+  /// The fragment's row groups are table.row_groups()[first_row_group ...].
+  int64_t first_row_group = 0;
+  int row_group_count = 0;
+  /// Parallel to table.partition_fields(); null scalars for __HIVE_DEFAULT_PARTITION__.
+  std::vector<std::shared_ptr<arrow::Scalar>> partition_values;
+};
+
+struct TableOptions {
+  std::map<std::string, std::string> storage_options;
+  std::map<std::string, std::string> partition_types;
+  /// Bytes of parsed footers kept; the rest is read again when needed.
+  int64_t footer_cache_bytes = int64_t{64} << 20;
+};
+
+/// Immutable but for the footer cache; thread-safe.
+class Table {
+ public:
+  /// Lists, reads all footers (in parallel, once), unifies their schemas.
+  static Result<std::shared_ptr<Table>> Open(const std::vector<std::string>& uris,
+                                             const TableOptions& options,
+                                             base::Executor& executor);
+
+  const std::vector<std::string>& uris() const { return uris_; }
+  const TableOptions& options() const { return options_; }
+  /// File columns (the first file's order, later files' new columns after), then partition
+  /// columns. A column that any file lacks is nullable.
+  const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
+  const arrow::FieldVector& partition_fields() const { return partition_fields_; }
+  const std::vector<Fragment>& fragments() const { return fragments_; }
+  const std::vector<RowGroup>& row_groups() const { return row_groups_; }
+  int64_t rows() const { return rows_; }
+  int64_t bytes() const { return bytes_; }
+  int64_t stored_bytes() const { return stored_bytes_; }
+  /// 32 hexadecimal digits over relative paths, sizes and footer checksums.
+  const std::string& fingerprint() const { return fingerprint_; }
+
+  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file is no
+  /// longer the one that was opened.
+  Result<std::shared_ptr<parquet::FileMetaData>> Footer(int64_t fragment) const;
+  /// Opens a fragment's file for reading.
+  Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenFile(int64_t fragment) const;
+  /// The fragment's path as users know it.
+  std::string DisplayPath(int64_t fragment) const;
+  const storage::Storage& storage() const { return *storage_; }
+  /// Bytes of parsed footers held now (estimated from their serialized size).
+  int64_t footer_cache_bytes_used() const;
+
+ private:
+  std::vector<std::string> uris_;
+  TableOptions options_;
+  std::shared_ptr<storage::Storage> storage_;
+  std::shared_ptr<arrow::Schema> schema_;
+  arrow::FieldVector partition_fields_;
+  std::vector<Fragment> fragments_;
+  std::vector<RowGroup> row_groups_;
+  int64_t rows_ = 0;
+  int64_t bytes_ = 0;
+  int64_t stored_bytes_ = 0;
+  std::string fingerprint_;
+};
+
+/// A footer as read: its checksum is over the raw bytes.
+struct Footer {
+  std::shared_ptr<parquet::FileMetaData> metadata;
+  uint64_t checksum = 0;
+  int64_t serialized_bytes = 0;
+};
+
+/// Reads one footer in one read where it fits 64 KiB, else two. Corrupt (naming `display_path`)
+/// for an empty, truncated or foreign file.
+Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
+                          const std::string& display_path);
+
+/// One schema for two files' columns: missing columns become nullable, and types widen where
+/// nothing is lost (int8 -> int64, float -> double, string -> large_string, ...).
+/// SchemaMismatch naming `display_path`, the column and both types.
+Result<std::shared_ptr<arrow::Schema>> UnifySchemas(const arrow::Schema& unified,
+                                                    const arrow::Schema& file,
+                                                    const std::string& display_path);
+
+}  // namespace headrace::table
