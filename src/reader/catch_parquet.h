@@ -7,8 +7,8 @@
 
 namespace headrace::reader {
 
-/// Calls `fn`, which returns a Status or Result. What Parquet throws of its own is Corrupt; a
-/// status that it carries through is returned as it is.
+/// Calls `fn`, which returns a Status or Result. What Parquet throws of its own is
+/// Corrupt; a status that it carries through is returned as it is.
 template <typename Fn>
 auto CatchParquet(Fn&& fn) -> decltype(fn()) {
   try {

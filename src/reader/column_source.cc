@@ -26,8 +26,9 @@ class ConstantSource : public ColumnSource {
 
 class AssembledSource : public ColumnSource {
  public:
-  AssembledSource(const ReadContext& context, std::unique_ptr<arrow::RecordBatchReader> batches,
-                  int depth, int64_t first_row)
+  AssembledSource(const ReadContext& context,
+                  std::unique_ptr<arrow::RecordBatchReader> batches, int depth,
+                  int64_t first_row)
       : pool_(context.pool),
         counters_(context.counters),
         batches_(std::move(batches)),
@@ -58,7 +59,8 @@ class AssembledSource : public ColumnSource {
       std::shared_ptr<arrow::RecordBatch> batch;
       ARROW_RETURN_NOT_OK(batches_->ReadNext(&batch));
       if (batch == nullptr) {
-        return Error(ErrorKind::kCorrupt, "the column chunk ended " + std::to_string(rows) +
+        return Error(ErrorKind::kCorrupt, "the column chunk ended " +
+                                              std::to_string(rows) +
                                               " rows before its row group");
       }
       current_ = batch->column(0);
@@ -90,13 +92,13 @@ std::unique_ptr<ColumnSource> MakeConstantSource(std::shared_ptr<arrow::Scalar> 
   return std::make_unique<ConstantSource>(std::move(value), pool);
 }
 
-Result<std::unique_ptr<ColumnSource>> MakeAssembledSource(const ReadContext& context,
-                                                          parquet::arrow::FileReader* file,
-                                                          const ColumnChunk& chunk,
-                                                          const std::vector<int>& leaves,
-                                                          int depth) {
-  ARROW_ASSIGN_OR_RAISE(auto batches, file->GetRecordBatchReader({chunk.row_group}, leaves));
-  return std::make_unique<AssembledSource>(context, std::move(batches), depth, chunk.first_row);
+Result<std::unique_ptr<ColumnSource>> MakeAssembledSource(
+    const ReadContext& context, parquet::arrow::FileReader* file,
+    const ColumnChunk& chunk, const std::vector<int>& leaves, int depth) {
+  ARROW_ASSIGN_OR_RAISE(auto batches,
+                        file->GetRecordBatchReader({chunk.row_group}, leaves));
+  return std::make_unique<AssembledSource>(context, std::move(batches), depth,
+                                           chunk.first_row);
 }
 
 }  // namespace headrace::reader

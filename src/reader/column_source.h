@@ -1,9 +1,10 @@
 /// \file
 /// Where the values of one column of one row group come from.
 ///
-/// Three ways, from the cheapest: a constant (partition values, columns that the file lacks);
-/// flat column chunks, decoded page by page and entered at any page; everything else (nested,
-/// decimal, dictionary, INT96) through Arrow's record assembly, which decodes what it passes.
+/// Three ways, from the cheapest: a constant (partition values, columns that the file
+/// lacks); flat column chunks, decoded page by page and entered at any page; everything
+/// else (nested, decimal, dictionary, INT96) through Arrow's record assembly, which
+/// decodes what it passes.
 #pragma once
 
 #include <arrow/array.h>
@@ -22,8 +23,8 @@
 
 namespace headrace::reader {
 
-/// Parquet errors may be thrown as exceptions out of these methods; RowGroupReader, their only
-/// caller, translates them. Not thread-safe.
+/// Parquet errors may be thrown as exceptions out of these methods; RowGroupReader, their
+/// only caller, translates them. Not thread-safe.
 class ColumnSource {
  public:
   virtual ~ColumnSource() = default;
@@ -48,16 +49,14 @@ struct ColumnChunk {
   int64_t first_row = 0;
 };
 
-Result<std::unique_ptr<ColumnSource>> MakeFlatSource(const ReadContext& context,
-                                                     const ColumnChunk& chunk, int leaf,
-                                                     std::shared_ptr<arrow::DataType> type);
+Result<std::unique_ptr<ColumnSource>> MakeFlatSource(
+    const ReadContext& context, const ColumnChunk& chunk, int leaf,
+    std::shared_ptr<arrow::DataType> type);
 
-/// Reads the leaves below a field of the file and descends to it: `depth` structs are flattened
-/// away, with their nulls.
-Result<std::unique_ptr<ColumnSource>> MakeAssembledSource(const ReadContext& context,
-                                                          parquet::arrow::FileReader* file,
-                                                          const ColumnChunk& chunk,
-                                                          const std::vector<int>& leaves,
-                                                          int depth);
+/// Reads the leaves below a field of the file and descends to it: `depth` structs are
+/// flattened away, with their nulls.
+Result<std::unique_ptr<ColumnSource>> MakeAssembledSource(
+    const ReadContext& context, parquet::arrow::FileReader* file,
+    const ColumnChunk& chunk, const std::vector<int>& leaves, int depth);
 
 }  // namespace headrace::reader

@@ -15,8 +15,8 @@ namespace {
 
 using parquet::internal::RecordReader;
 
-/// One stream after the other: a column chunk's dictionary page, then its pages from some page
-/// on. Pages are read whole and in order, so a read never needs both.
+/// One stream after the other: a column chunk's dictionary page, then its pages from some
+/// page on. Pages are read whole and in order, so a read never needs both.
 class SplicedStream : public arrow::io::InputStream {
  public:
   SplicedStream(std::shared_ptr<arrow::io::InputStream> first,
@@ -33,8 +33,8 @@ class SplicedStream : public arrow::io::InputStream {
   arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
     ARROW_ASSIGN_OR_RAISE(int64_t got, first_->Read(nbytes, out));
     if (got < nbytes) {
-      ARROW_ASSIGN_OR_RAISE(int64_t more,
-                            second_->Read(nbytes - got, static_cast<uint8_t*>(out) + got));
+      ARROW_ASSIGN_OR_RAISE(
+          int64_t more, second_->Read(nbytes - got, static_cast<uint8_t*>(out) + got));
       got += more;
     }
     position_ += got;
@@ -114,7 +114,8 @@ class FlatSource : public ColumnSource {
             physical_ == parquet::Type::BYTE_ARRAY ? type_ : nullptr)) {}
 
   // `passed`: rows of the row group that lie before the pager's first page.
-  void Start(std::unique_ptr<parquet::PageReader> pager, int64_t first_row, int64_t passed) {
+  void Start(std::unique_ptr<parquet::PageReader> pager, int64_t first_row,
+             int64_t passed) {
     counters_->values_skipped += passed;
     pending_skip_ = first_row - passed;
     pager->set_data_page_filter([this](const parquet::DataPageStats& page) {
@@ -152,15 +153,17 @@ class FlatSource : public ColumnSource {
 
  private:
   Status Ended(int64_t got, int64_t rows) const {
-    return Error(ErrorKind::kCorrupt, "the column chunk ended after " + std::to_string(got) +
-                                          " of " + std::to_string(rows) + " more rows");
+    return Error(ErrorKind::kCorrupt, "the column chunk ended after " +
+                                          std::to_string(got) + " of " +
+                                          std::to_string(rows) + " more rows");
   }
 
-  // Passes over pending rows: the rest of the open page by decoding, whole pages by header.
+  // Passes over pending rows: the rest of the open page by decoding, whole pages by
+  // header.
   Status SettleSkip() {
     while (pending_skip_ > 0) {
-      // On a page boundary a skip of one row makes the reader load the page that holds it; the
-      // filter lets whole pages before it fall away meanwhile.
+      // On a page boundary a skip of one row makes the reader load the page that holds
+      // it; the filter lets whole pages before it fall away meanwhile.
       const int64_t rows = page_left_ > 0 ? std::min(page_left_, pending_skip_) : 1;
       if (records_->SkipRecords(rows) != rows) return Ended(0, pending_skip_);
       page_left_ -= rows;
@@ -197,21 +200,23 @@ class FlatSource : public ColumnSource {
     } else if (type_->byte_width() < PhysicalWidth(physical_)) {
       ARROW_ASSIGN_OR_RAISE(values, NarrowValues(*values, rows));
     }
-    return arrow::MakeArray(
-        arrow::ArrayData::Make(type_, rows, {std::move(valid), std::move(values)}, null_count));
+    return arrow::MakeArray(arrow::ArrayData::Make(
+        type_, rows, {std::move(valid), std::move(values)}, null_count));
   }
 
-  Result<std::shared_ptr<arrow::Buffer>> NarrowValues(const arrow::Buffer& wide, int64_t rows) {
-    ARROW_ASSIGN_OR_RAISE(auto out, arrow::AllocateBuffer(rows * type_->byte_width(), pool_));
+  Result<std::shared_ptr<arrow::Buffer>> NarrowValues(const arrow::Buffer& wide,
+                                                      int64_t rows) {
+    ARROW_ASSIGN_OR_RAISE(auto out,
+                          arrow::AllocateBuffer(rows * type_->byte_width(), pool_));
     const bool from64 = physical_ == parquet::Type::INT64;
     switch (type_->byte_width()) {
       case 1:
-        (from64 ? Narrow<int64_t, int8_t> : Narrow<int32_t, int8_t>)(wide.data(),
-                                                                    out->mutable_data(), rows);
+        (from64 ? Narrow<int64_t, int8_t>
+                : Narrow<int32_t, int8_t>)(wide.data(), out->mutable_data(), rows);
         break;
       case 2:
-        (from64 ? Narrow<int64_t, int16_t> : Narrow<int32_t, int16_t>)(
-            wide.data(), out->mutable_data(), rows);
+        (from64 ? Narrow<int64_t, int16_t>
+                : Narrow<int32_t, int16_t>)(wide.data(), out->mutable_data(), rows);
         break;
       default:
         Narrow<int64_t, int32_t>(wide.data(), out->mutable_data(), rows);
@@ -229,8 +234,8 @@ class FlatSource : public ColumnSource {
   int64_t page_left_ = 0;  // rows of loaded pages that were not consumed
 };
 
-// A pager that starts at the page holding `chunk.first_row`, found by the offset index; null if
-// the chunk has none. `passed` gets the rows before that page.
+// A pager that starts at the page holding `chunk.first_row`, found by the offset index;
+// null if the chunk has none. `passed` gets the rows before that page.
 Result<std::unique_ptr<parquet::PageReader>> SeekPage(const ColumnChunk& chunk, int leaf,
                                                       int64_t* passed) {
   auto row_group = chunk.file->metadata()->RowGroup(chunk.row_group);
@@ -241,9 +246,10 @@ Result<std::unique_ptr<parquet::PageReader>> SeekPage(const ColumnChunk& chunk, 
   auto index = index_of_group == nullptr ? nullptr : index_of_group->GetOffsetIndex(leaf);
   if (index == nullptr || index->page_locations().empty()) return nullptr;
   const auto& pages = index->page_locations();
-  auto after = std::upper_bound(
-      pages.begin(), pages.end(), chunk.first_row,
-      [](int64_t row, const parquet::PageLocation& page) { return row < page.first_row_index; });
+  auto after = std::upper_bound(pages.begin(), pages.end(), chunk.first_row,
+                                [](int64_t row, const parquet::PageLocation& page) {
+                                  return row < page.first_row_index;
+                                });
   if (after == pages.begin()) return nullptr;
   const parquet::PageLocation& page = *(after - 1);
   *passed = page.first_row_index;
@@ -254,10 +260,10 @@ Result<std::unique_ptr<parquet::PageReader>> SeekPage(const ColumnChunk& chunk, 
   }
   const int64_t end = begin + column->total_compressed_size();
   if (page.offset < begin || page.offset >= end || pages[0].offset < begin) {
-    return Error(ErrorKind::kCorrupt, "the offset index points to byte " +
-                                          std::to_string(page.offset) +
-                                          ", outside the column chunk's bytes " +
-                                          std::to_string(begin) + " to " + std::to_string(end));
+    return Error(ErrorKind::kCorrupt,
+                 "the offset index points to byte " + std::to_string(page.offset) +
+                     ", outside the column chunk's bytes " + std::to_string(begin) +
+                     " to " + std::to_string(end));
   }
   parquet::ReaderProperties properties = *chunk.properties;
   auto stream = properties.GetStream(chunk.input, page.offset, end - page.offset);
@@ -307,15 +313,16 @@ bool IsFlat(const parquet::ColumnDescriptor& descriptor, const arrow::DataType& 
           descriptor.physical_type() != parquet::Type::INT64) {
         return false;
       }
-      return type.byte_width() == width || (type.byte_width() < width && IsNarrowInteger(type));
+      return type.byte_width() == width ||
+             (type.byte_width() < width && IsNarrowInteger(type));
     default:
       return false;
   }
 }
 
-Result<std::unique_ptr<ColumnSource>> MakeFlatSource(const ReadContext& context,
-                                                     const ColumnChunk& chunk, int leaf,
-                                                     std::shared_ptr<arrow::DataType> type) {
+Result<std::unique_ptr<ColumnSource>> MakeFlatSource(
+    const ReadContext& context, const ColumnChunk& chunk, int leaf,
+    std::shared_ptr<arrow::DataType> type) {
   auto source = std::make_unique<FlatSource>(
       context, chunk.file->metadata()->schema()->Column(leaf), std::move(type));
   std::unique_ptr<parquet::PageReader> pager;

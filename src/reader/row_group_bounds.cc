@@ -37,15 +37,18 @@ std::shared_ptr<arrow::Scalar> InTableType(const std::shared_ptr<arrow::Scalar>&
     const auto& dictionary = static_cast<const arrow::DictionaryType&>(*type);
     return InTableType(value, dictionary.value_type());
   }
-  auto cast = arrow::compute::Cast(arrow::Datum(value), type, arrow::compute::CastOptions::Safe());
+  auto cast = arrow::compute::Cast(arrow::Datum(value), type,
+                                   arrow::compute::CastOptions::Safe());
   return cast.ok() ? cast->scalar() : nullptr;
 }
 
 // The hash that a bloom filter holds for a value, where the physical form is certain.
 std::optional<uint64_t> BloomHash(const parquet::BloomFilter& bloom,
-                                  parquet::Type::type physical, const arrow::Scalar& value) {
+                                  parquet::Type::type physical,
+                                  const arrow::Scalar& value) {
   if (!value.is_valid) return std::nullopt;
-  if (physical == parquet::Type::BYTE_ARRAY && arrow::is_base_binary_like(value.type->id())) {
+  if (physical == parquet::Type::BYTE_ARRAY &&
+      arrow::is_base_binary_like(value.type->id())) {
     const auto& bytes = static_cast<const arrow::BaseBinaryScalar&>(value).value;
     parquet::ByteArray array(static_cast<uint32_t>(bytes->size()), bytes->data());
     return bloom.Hash(&array);
@@ -64,7 +67,10 @@ class RowGroupFacts {
  public:
   RowGroupFacts(const ReadContext& context, const std::vector<ReadColumn>& columns,
                 int64_t fragment, int row_group)
-      : context_(context), columns_(columns), fragment_(fragment), row_group_(row_group) {}
+      : context_(context),
+        columns_(columns),
+        fragment_(fragment),
+        row_group_(row_group) {}
 
   Status Init() {
     ARROW_ASSIGN_OR_RAISE(metadata_, context_.table->Footer(fragment_));
@@ -119,10 +125,10 @@ class RowGroupFacts {
     }
     if (chunk->bloom_filter_offset()) {
       const int leaf = field->column_index;
-      bounds.may_contain = [this, leaf, file_type = field->field->type()](
-                               const arrow::Scalar& value) {
-        return MayContain(leaf, *file_type, value);
-      };
+      bounds.may_contain =
+          [this, leaf, file_type = field->field->type()](const arrow::Scalar& value) {
+            return MayContain(leaf, *file_type, value);
+          };
     }
     return bounds;
   }
@@ -130,7 +136,8 @@ class RowGroupFacts {
   const Status& bloom_status() const { return bloom_status_; }
 
  private:
-  bool MayContain(int leaf, const arrow::DataType& file_type, const arrow::Scalar& value) {
+  bool MayContain(int leaf, const arrow::DataType& file_type,
+                  const arrow::Scalar& value) {
     // A widened column was hashed in its narrower stored form: integers survive that, as
     // BloomHash narrows them back; strings have one form.
     if (!bloom_status_.ok()) return true;
@@ -167,22 +174,25 @@ class RowGroupFacts {
 
 }  // namespace
 
-Result<Verdict> DecideRowGroup(const ReadContext& context, const expression::Filter& filter,
+Result<Verdict> DecideRowGroup(const ReadContext& context,
+                               const expression::Filter& filter,
                                const std::vector<ReadColumn>& columns, int64_t fragment,
                                int row_group) {
   RowGroupFacts facts(context, columns, fragment, row_group);
   auto verdict = CatchParquet([&]() -> Result<Verdict> {
     ARROW_RETURN_NOT_OK(facts.Init());
-    ARROW_ASSIGN_OR_RAISE(Verdict decided, filter.Decide([&](int i) { return facts.Bounds(i); }));
+    ARROW_ASSIGN_OR_RAISE(Verdict decided,
+                          filter.Decide([&](int i) { return facts.Bounds(i); }));
     ARROW_RETURN_NOT_OK(facts.bloom_status());
     return decided;
   });
   if (verdict.ok()) return verdict;
-  return WithContext(verdict.status(), context.table->DisplayPath(fragment) + ": row group " +
-                                           std::to_string(row_group));
+  return WithContext(verdict.status(), context.table->DisplayPath(fragment) +
+                                           ": row group " + std::to_string(row_group));
 }
 
-Result<Verdict> DecideFragment(const table::Table& table, const expression::Filter& filter,
+Result<Verdict> DecideFragment(const table::Table& table,
+                               const expression::Filter& filter,
                                const std::vector<ReadColumn>& columns, int64_t fragment) {
   const table::Fragment& file = table.fragments()[fragment];
   return filter.Decide([&](int i) {
@@ -196,8 +206,9 @@ Result<Verdict> DecideFragment(const table::Table& table, const expression::Filt
   });
 }
 
-Result<int64_t> ColumnBytes(const ReadContext& context, const std::vector<ReadColumn>& columns,
-                            int64_t fragment, int row_group) {
+Result<int64_t> ColumnBytes(const ReadContext& context,
+                            const std::vector<ReadColumn>& columns, int64_t fragment,
+                            int row_group) {
   RowGroupFacts facts(context, columns, fragment, row_group);
   return CatchParquet([&]() -> Result<int64_t> {
     ARROW_RETURN_NOT_OK(facts.Init());

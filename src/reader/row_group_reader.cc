@@ -15,8 +15,8 @@ namespace {
 /// Counts what is read of a file, and puts our kinds on its errors.
 class CountingFile : public arrow::io::RandomAccessFile {
  public:
-  CountingFile(std::shared_ptr<arrow::io::RandomAccessFile> file, const ReadContext& context,
-               int64_t fragment)
+  CountingFile(std::shared_ptr<arrow::io::RandomAccessFile> file,
+               const ReadContext& context, int64_t fragment)
       : file_(std::move(file)),
         table_(context.table),
         counters_(context.counters),
@@ -43,13 +43,16 @@ class CountingFile : public arrow::io::RandomAccessFile {
 
  private:
   static int64_t SizeOf(int64_t size) { return size; }
-  static int64_t SizeOf(const std::shared_ptr<arrow::Buffer>& bytes) { return bytes->size(); }
+  static int64_t SizeOf(const std::shared_ptr<arrow::Buffer>& bytes) {
+    return bytes->size();
+  }
 
   template <typename T>
   arrow::Result<T> Count(arrow::Result<T> result) {
     ++counters_->read_calls;
     if (!result.ok()) {
-      return table_->storage().Translate(result.status(), table_->fragments()[fragment_].path);
+      return table_->storage().Translate(result.status(),
+                                         table_->fragments()[fragment_].path);
     }
     counters_->bytes_read += SizeOf(*result);
     return result;
@@ -70,7 +73,8 @@ Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
     ARROW_ASSIGN_OR_RAISE(auto found, schema::ResolveColumn(*table.schema(), name));
     ReadColumn column{std::move(found.path), std::move(found.field), -1};
     for (size_t p = 0; p < table.partition_fields().size(); ++p) {
-      if (column.path.size() == 1 && table.partition_fields()[p]->name() == column.path[0]) {
+      if (column.path.size() == 1 &&
+          table.partition_fields()[p]->name() == column.path[0]) {
         column.partition = static_cast<int>(p);
       }
     }
@@ -93,9 +97,10 @@ struct RowGroupReader::OpenFile {
   Result<parquet::arrow::FileReader*> Assembled(arrow::MemoryPool* pool) {
     if (assembled == nullptr) {
       ARROW_ASSIGN_OR_RAISE(
-          assembled, parquet::arrow::FileReader::Make(
-                         pool, parquet::ParquetFileReader::Open(input, properties, metadata),
-                         arrow_properties));
+          assembled,
+          parquet::arrow::FileReader::Make(
+              pool, parquet::ParquetFileReader::Open(input, properties, metadata),
+              arrow_properties));
     }
     return assembled.get();
   }
@@ -123,7 +128,8 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   ARROW_ASSIGN_OR_RAISE(auto input, context.table->OpenFile(fragment));
   file.input = std::make_shared<CountingFile>(std::move(input), context, fragment);
   Status opened = CatchParquet([&]() -> Status {
-    file.parquet = parquet::ParquetFileReader::Open(file.input, file.properties, file.metadata);
+    file.parquet =
+        parquet::ParquetFileReader::Open(file.input, file.properties, file.metadata);
     return parquet::arrow::SchemaManifest::Make(file.metadata->schema(),
                                                 file.metadata->key_value_metadata(),
                                                 file.arrow_properties, &file.manifest);
@@ -132,8 +138,8 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   ++context.counters->row_groups_opened;
   for (const ReadColumn& column : columns) {
     reader->fields_.push_back(column.field);
-    Status status =
-        CatchParquet([&] { return reader->OpenColumn(context, fragment, first_row, column); });
+    Status status = CatchParquet(
+        [&] { return reader->OpenColumn(context, fragment, first_row, column); });
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
   }
   return reader;
@@ -148,7 +154,8 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
   }
   const auto* field = FindField(file_->manifest.schema_fields, column.path);
   if (field == nullptr) {
-    sources_.push_back(MakeConstantSource(arrow::MakeNullScalar(column.field->type()), pool_));
+    sources_.push_back(
+        MakeConstantSource(arrow::MakeNullScalar(column.field->type()), pool_));
     return Status::OK();
   }
   ColumnChunk chunk;
@@ -157,10 +164,10 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
   chunk.properties = &file_->properties;
   chunk.row_group = file_->row_group;
   chunk.first_row = first_row;
-  if (field->is_leaf() &&
-      IsFlat(*file_->metadata->schema()->Column(field->column_index), *field->field->type())) {
-    ARROW_ASSIGN_OR_RAISE(
-        auto source, MakeFlatSource(context, chunk, field->column_index, field->field->type()));
+  if (field->is_leaf() && IsFlat(*file_->metadata->schema()->Column(field->column_index),
+                                 *field->field->type())) {
+    ARROW_ASSIGN_OR_RAISE(auto source, MakeFlatSource(context, chunk, field->column_index,
+                                                      field->field->type()));
     sources_.push_back(std::move(source));
     return Status::OK();
   }
@@ -180,8 +187,9 @@ Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_
     const auto& type = fields_[column]->type();
     if (values->type()->Equals(*type)) return values;
     arrow::compute::ExecContext context(pool_);
-    ARROW_ASSIGN_OR_RAISE(auto cast, arrow::compute::Cast(values, type, arrow::compute::CastOptions::Safe(),
-                                                         &context));
+    ARROW_ASSIGN_OR_RAISE(
+        auto cast, arrow::compute::Cast(values, type, arrow::compute::CastOptions::Safe(),
+                                        &context));
     return cast.make_array();
   });
   if (!read.ok()) return Locate(read.status(), column);
@@ -190,16 +198,18 @@ Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_
 
 Status RowGroupReader::Locate(const Status& status, size_t column) const {
   const ErrorKind kind = KindOf(status);
-  // CountingFile has put our kind on what storage said; Parquet's own complaints have none.
+  // CountingFile has put our kind on what storage said; Parquet's own complaints have
+  // none.
   const bool from_storage = status.detail() != nullptr && kind != ErrorKind::kCorrupt;
   if (from_storage || kind == ErrorKind::kResourceExhausted) return status;
   const std::string where = table_->DisplayPath(fragment_) + ": row group " +
                             std::to_string(file_->row_group) + ", column \"" +
                             fields_[column]->name() + "\"";
   if (kind == ErrorKind::kUnsupported) return WithContext(status, where);
-  return Error(ErrorKind::kCorrupt, where + ": " + status.message() +
-                                        ": the file is damaged; restore it, or find what else "
-                                        "is broken with `headrace verify`");
+  return Error(ErrorKind::kCorrupt,
+               where + ": " + status.message() +
+                   ": the file is damaged; restore it, or find what else "
+                   "is broken with `headrace verify`");
 }
 
 }  // namespace headrace::reader

@@ -14,18 +14,17 @@
 
 namespace headrace::reader {
 
-/// An open row group. Holds a page and a dictionary per column, not the row group. Columns
-/// advance apart from each other; values come in the table's types.
+/// An open row group. Holds a page and a dictionary per column, not the row group.
+/// Columns advance apart from each other; values come in the table's types.
 ///
 /// Not thread-safe.
 class RowGroupReader {
  public:
-  /// Opens at `first_row` of the row group: by the offset index where there is one, else by
-  /// page headers as pages are met.
-  static Result<std::unique_ptr<RowGroupReader>> Open(const ReadContext& context,
-                                                      int64_t fragment, int row_group,
-                                                      int64_t first_row,
-                                                      const std::vector<ReadColumn>& columns);
+  /// Opens at `first_row` of the row group: by the offset index where there is one, else
+  /// by page headers as pages are met.
+  static Result<std::unique_ptr<RowGroupReader>> Open(
+      const ReadContext& context, int64_t fragment, int row_group, int64_t first_row,
+      const std::vector<ReadColumn>& columns);
   ~RowGroupReader();
 
   /// The next `rows` values of a column. Corrupt if the column chunk ends before.

@@ -39,9 +39,9 @@ Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
   next_row_ = next_survivor_ = block.filtered ? 0 : first;
   std::vector<ReadColumn> columns = spec_->columns;
   if (!block.filtered) columns.resize(spec_->selected);
-  ARROW_ASSIGN_OR_RAISE(
-      open_, RowGroupReader::Open(*context_, block.fragment, block.row_group,
-                                  block.first_row + next_row_, columns));
+  ARROW_ASSIGN_OR_RAISE(open_,
+                        RowGroupReader::Open(*context_, block.fragment, block.row_group,
+                                             block.first_row + next_row_, columns));
   return Status::OK();
 }
 
@@ -105,8 +105,9 @@ Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t surv
     }
     if (survivors < passing.length()) {
       ARROW_ASSIGN_OR_RAISE(
-          auto kept, arrow::compute::Filter(values, arrow::Datum(passing.data()),
-                                            arrow::compute::FilterOptions::Defaults(), &exec));
+          auto kept,
+          arrow::compute::Filter(values, arrow::Datum(passing.data()),
+                                 arrow::compute::FilterOptions::Defaults(), &exec));
       values = kept.make_array();
     }
     kept_.push_back(std::move(values));

@@ -41,13 +41,14 @@ struct ReadSpec {
                                const expression::Filter* filter);
 };
 
-/// Takes values as they are read: `values` are those of survivors [at, at + length) of the
-/// requested run, in a selected column.
-using Sink =
-    std::function<Status(size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values)>;
+/// Takes values as they are read: `values` are those of survivors [at, at + length) of
+/// the requested run, in a selected column.
+using Sink = std::function<Status(size_t column, int64_t at,
+                                  const std::shared_ptr<arrow::Array>& values)>;
 
-/// Reads runs of survivors. A run that goes on where the last one ended continues in the open
-/// row group; any other opens its row group anew, evaluating the filter from the block's start.
+/// Reads runs of survivors. A run that goes on where the last one ended continues in the
+/// open row group; any other opens its row group anew, evaluating the filter from the
+/// block's start.
 ///
 /// Not thread-safe. `context` and `spec` outlive it.
 class SurvivorReader {
@@ -75,8 +76,9 @@ class SurvivorReader {
   const ReadSpec* spec_;
   std::unique_ptr<RowGroupReader> open_;
   BlockRef block_;
-  int64_t next_row_ = 0;       // in the block: the first row not yet read
-  int64_t next_survivor_ = 0;  // among the block's: the first not yet delivered or skipped
+  int64_t next_row_ = 0;  // in the block: the first row not yet read
+  int64_t next_survivor_ =
+      0;  // among the block's: the first not yet delivered or skipped
   // Filtered blocks: the current tile's inputs, and its survivors not yet delivered.
   arrow::ArrayVector inputs_;
   arrow::ArrayVector kept_;

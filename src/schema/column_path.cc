@@ -17,7 +17,8 @@ std::string NamesOf(const arrow::FieldVector& fields) {
   return names.empty() ? "none" : names;
 }
 
-// Follows `rest` below `parent`, trying ever longer names so that a name with a dot is found.
+// Follows `rest` below `parent`, trying ever longer names so that a name with a dot is
+// found.
 bool Descend(const arrow::Field& parent, std::string_view rest, ColumnPath* out) {
   if (parent.type()->id() != arrow::Type::STRUCT) return false;
   for (size_t dot = rest.find('.');; dot = rest.find('.', dot + 1)) {
@@ -55,14 +56,14 @@ Result<ColumnPath> ResolveColumn(const arrow::Schema& schema, std::string_view n
       return found;
     }
     if (parent->type()->id() == arrow::Type::STRUCT) {
-      return Error(ErrorKind::kNotFound, "column \"" + text + "\" is not in the table: \"" +
-                                             parent->name() + "\" has the fields " +
-                                             NamesOf(parent->type()->fields()));
+      return Error(ErrorKind::kNotFound,
+                   "column \"" + text + "\" is not in the table: \"" + parent->name() +
+                       "\" has the fields " + NamesOf(parent->type()->fields()));
     }
   }
-  return Error(ErrorKind::kNotFound, "column \"" + text +
-                                         "\" is not in the table, which has the columns " +
-                                         NamesOf(schema.fields()));
+  return Error(ErrorKind::kNotFound,
+               "column \"" + text + "\" is not in the table, which has the columns " +
+                   NamesOf(schema.fields()));
 }
 
 }  // namespace headrace::schema

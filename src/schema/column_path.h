@@ -12,8 +12,8 @@
 
 namespace headrace::schema {
 
-/// A resolved column: its path, and the field as a flat column would have it (named as asked,
-/// nullable if any struct above it is).
+/// A resolved column: its path, and the field as a flat column would have it (named as
+/// asked, nullable if any struct above it is).
 struct ColumnPath {
   std::vector<std::string> path;
   std::shared_ptr<arrow::Field> field;

@@ -75,15 +75,18 @@ Status PlanNested(const arrow::DataType& type, ColumnPlan* plan) {
     if (type.id() == arrow::Type::EXTENSION &&
         !IsIdentity(checked_cast<const arrow::extension::FixedShapeTensorType&>(type)
                         .permutation())) {
-      return Unsupported(plan->name, "its tensors are stored permuted (" + type.ToString() +
+      return Unsupported(plan->name, "its tensors are stored permuted (" +
+                                         type.ToString() +
                                          "), expected row-major tensors");
     }
     return Status::OK();
   }
   if (type.id() == arrow::Type::EXTENSION) {
-    const auto& tensor = checked_cast<const arrow::extension::VariableShapeTensorType&>(type);
+    const auto& tensor =
+        checked_cast<const arrow::extension::VariableShapeTensorType&>(type);
     if (!IsIdentity(tensor.permutation())) {
-      return Unsupported(plan->name, "its tensors are stored permuted (" + type.ToString() +
+      return Unsupported(plan->name, "its tensors are stored permuted (" +
+                                         type.ToString() +
                                          "), expected row-major tensors");
     }
     plan->form = Form::kVariableShape;
@@ -91,7 +94,8 @@ Status PlanNested(const arrow::DataType& type, ColumnPlan* plan) {
     return Status::OK();
   }
   if (!DTypeOf(*type.field(0)->type())) {
-    return Unsupported(plan->name, "lists of lists of unequal length (" + type.ToString() +
+    return Unsupported(plan->name, "lists of lists of unequal length (" +
+                                       type.ToString() +
                                        ") have no tensor: use to=\"arrow\"");
   }
   plan->form = Form::kList;
@@ -120,9 +124,10 @@ Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
   }
   auto dtype = decimal ? std::optional(DType::kFloat64) : DTypeOf(value_type);
   if (!dtype || (decimal && nested)) {
-    const std::string advice = type.id() == arrow::Type::STRUCT
-                                   ? ": select its fields by dotted name, or use to=\"arrow\""
-                                   : ": leave it out of select, or use to=\"arrow\"";
+    const std::string advice =
+        type.id() == arrow::Type::STRUCT
+            ? ": select its fields by dotted name, or use to=\"arrow\""
+            : ": leave it out of select, or use to=\"arrow\"";
     return Unsupported(plan->name, type.ToString() + " has no tensor form" + advice);
   }
   plan->stored_dtype = *dtype;
@@ -178,7 +183,8 @@ Status ApplyPolicies(const ColumnChoices& choices, ColumnPlan* plan) {
   const auto* codes = Find(choices.codes, plan->name);
   if (codes != nullptr) {
     if (plan->form != Form::kObject) {
-      return Invalid(plan->name, "codes take strings or bytes, found " + plan->type->ToString());
+      return Invalid(plan->name,
+                     "codes take strings or bytes, found " + plan->type->ToString());
     }
     plan->form = Form::kCodes;
     plan->dtype = plan->stored_dtype = DType::kInt32;
@@ -186,8 +192,8 @@ Status ApplyPolicies(const ColumnChoices& choices, ColumnPlan* plan) {
   }
   if (ragged != nullptr) {
     if (plan->form != Form::kList && plan->form != Form::kVariableShape) {
-      return Invalid(plan->name,
-                     "ragged takes lists of varying length, found " + plan->type->ToString());
+      return Invalid(plan->name, "ragged takes lists of varying length, found " +
+                                     plan->type->ToString());
     }
     plan->ragged = *ragged;
     if (ragged->length && plan->form == Form::kVariableShape) {
@@ -204,23 +210,28 @@ Status CheckNames(const std::vector<ColumnPlan>& plans, const ColumnChoices& cho
   std::set<std::string> names;
   auto add = [&](const std::string& name, const std::string& why) -> Status {
     if (!names.insert(name).second) {
-      return Error(ErrorKind::kInvalidArgument, "the batch would have two columns \"" + name +
-                                                    "\": " + why + " clashes; rename or drop one");
+      return Error(ErrorKind::kInvalidArgument, "the batch would have two columns \"" +
+                                                    name + "\": " + why +
+                                                    " clashes; rename or drop one");
     }
     return Status::OK();
   };
   for (const ColumnPlan& plan : plans) {
     if (plan.pack < 0) ARROW_RETURN_NOT_OK(add(plan.name, "the selected column"));
   }
-  for (const PackSpec& pack : choices.packs) ARROW_RETURN_NOT_OK(add(pack.name, "the pack"));
+  for (const PackSpec& pack : choices.packs)
+    ARROW_RETURN_NOT_OK(add(pack.name, "the pack"));
   for (const ColumnPlan& plan : plans) {
     if (plan.nulls.kind == NullPolicy::Kind::kMask) {
-      ARROW_RETURN_NOT_OK(add(plan.name + "_mask", "the null mask of \"" + plan.name + "\""));
+      ARROW_RETURN_NOT_OK(
+          add(plan.name + "_mask", "the null mask of \"" + plan.name + "\""));
     }
     if (plan.ragged.kind == RaggedPolicy::Kind::kRagged) {
-      ARROW_RETURN_NOT_OK(add(plan.name + "_offsets", "the offsets of \"" + plan.name + "\""));
+      ARROW_RETURN_NOT_OK(
+          add(plan.name + "_offsets", "the offsets of \"" + plan.name + "\""));
       if (plan.form == Form::kVariableShape) {
-        ARROW_RETURN_NOT_OK(add(plan.name + "_shape", "the shapes of \"" + plan.name + "\""));
+        ARROW_RETURN_NOT_OK(
+            add(plan.name + "_shape", "the shapes of \"" + plan.name + "\""));
       }
     }
   }
@@ -235,7 +246,8 @@ Status BindPacks(const ColumnChoices& choices, std::vector<ColumnPlan>* plans) {
       for (ColumnPlan& plan : *plans) {
         if (plan.name != pack.columns[i]) continue;
         if (plan.form != Form::kScalar) {
-          return Invalid(plan.name, "pack(\"" + pack.name + "\") takes scalar columns, found " +
+          return Invalid(plan.name, "pack(\"" + pack.name +
+                                        "\") takes scalar columns, found " +
                                         plan.type->ToString());
         }
         if (first != nullptr && first->dtype != plan.dtype) {
@@ -258,10 +270,11 @@ template <typename Map>
 Status CheckSelected(const arrow::Schema& selected, const Map& map, const char* call) {
   for (const auto& [name, policy] : map) {
     if (selected.GetFieldIndex(name) < 0) {
-      return Error(ErrorKind::kNotFound, std::string(call) + " names column \"" + name +
-                                             "\", which is not selected: select it, or leave "
-                                             "it out of " +
-                                             call);
+      return Error(ErrorKind::kNotFound,
+                   std::string(call) + " names column \"" + name +
+                       "\", which is not selected: select it, or leave "
+                       "it out of " +
+                       call);
     }
   }
   return Status::OK();
@@ -329,7 +342,8 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
     plan.type = field->type();
     ARROW_ASSIGN_OR_RAISE(plan.cast_type, CastType(*field, choices));
     const auto* cast = Find(choices.casts, plan.name);
-    const bool has_policy = choices.nulls.count(plan.name) || choices.ragged.count(plan.name) ||
+    const bool has_policy = choices.nulls.count(plan.name) ||
+                            choices.ragged.count(plan.name) ||
                             choices.codes.count(plan.name) || packed.count(plan.name);
     if (arrow && !has_policy) {
       plan.form = Form::kArrow;

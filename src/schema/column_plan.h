@@ -1,6 +1,6 @@
 /// \file
-/// ColumnPlan: how one selected column becomes a column of the batch. Policies are bound to the
-/// stored type once, here, so that later stages only follow.
+/// ColumnPlan: how one selected column becomes a column of the batch. Policies are bound
+/// to the stored type once, here, so that later stages only follow.
 #pragma once
 
 #include <arrow/type.h>
@@ -30,13 +30,13 @@ struct ColumnChoices {
 
 /// The form of a column in a batch.
 enum class Form {
-  kScalar,          ///< (batch,) tensor.
-  kCodes,           ///< (batch,) int32 tensor of vocabulary indices.
-  kList,            ///< Lists of one dimension; lengths by the ragged policy.
-  kFixedShape,      ///< (batch, *shape) tensor.
-  kVariableShape,   ///< arrow.variable_shape_tensor; shapes by the ragged policy.
-  kObject,          ///< Strings or bytes, as an Arrow array.
-  kArrow,           ///< Any stored type, as an Arrow array (`to="arrow"` only).
+  kScalar,         ///< (batch,) tensor.
+  kCodes,          ///< (batch,) int32 tensor of vocabulary indices.
+  kList,           ///< Lists of one dimension; lengths by the ragged policy.
+  kFixedShape,     ///< (batch, *shape) tensor.
+  kVariableShape,  ///< arrow.variable_shape_tensor; shapes by the ragged policy.
+  kObject,         ///< Strings or bytes, as an Arrow array.
+  kArrow,          ///< Any stored type, as an Arrow array (`to="arrow"` only).
 };
 
 struct ColumnPlan {
@@ -65,10 +65,10 @@ struct ColumnPlan {
   int64_t value_bytes = 8;
 };
 
-/// Binds choices to the selected columns. `arrow`: columns without a policy pass as they are.
-/// Errors name the column: NotFound for a policy on a column that is not selected,
-/// InvalidArgument for a policy that does not suit the type, Unsupported for a type that no
-/// tensor can hold, with what to do.
+/// Binds choices to the selected columns. `arrow`: columns without a policy pass as they
+/// are. Errors name the column: NotFound for a policy on a column that is not selected,
+/// InvalidArgument for a policy that does not suit the type, Unsupported for a type that
+/// no tensor can hold, with what to do.
 Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
                                             const ColumnChoices& choices, bool arrow);
 

@@ -57,7 +57,8 @@ auto Load(typename Tag::Storage stored) {
 template <typename To, typename V>
 bool FitsInteger(V value) {
   if constexpr (std::is_floating_point_v<V>) {
-    // The limits as doubles: the upper one is exclusive, since max() + 1 is a power of two.
+    // The limits as doubles: the upper one is exclusive, since max() + 1 is a power of
+    // two.
     constexpr double kLow = static_cast<double>(std::numeric_limits<To>::min());
     const double high = std::ldexp(1.0, std::numeric_limits<To>::digits);
     return value >= kLow && value < high && std::trunc(value) == value;
@@ -100,7 +101,8 @@ std::optional<int64_t> ConvertTyped(const ConvertSpan& span) {
   auto* out = reinterpret_cast<Out*>(span.out);
   if constexpr (std::is_same_v<From, To>) {
     if (span.in_stride == 1 && span.out_stride == 1) {
-      if (span.count > 0) std::memcpy(out, in, static_cast<size_t>(span.count) * sizeof(In));
+      if (span.count > 0)
+        std::memcpy(out, in, static_cast<size_t>(span.count) * sizeof(In));
       return std::nullopt;
     }
     for (int64_t i = 0; i < span.count; ++i) {
@@ -108,7 +110,8 @@ std::optional<int64_t> ConvertTyped(const ConvertSpan& span) {
     }
   } else {
     for (int64_t i = 0; i < span.count; ++i) {
-      if (!Store<To>(Load<From>(in[i * span.in_stride]), &out[i * span.out_stride])) return i;
+      if (!Store<To>(Load<From>(in[i * span.in_stride]), &out[i * span.out_stride]))
+        return i;
     }
   }
   return std::nullopt;

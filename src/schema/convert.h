@@ -12,8 +12,8 @@
 
 namespace headrace::schema {
 
-/// Values to convert: `count` elements, `in_stride` and `out_stride` elements apart. Booleans
-/// are bytes of 0 and 1.
+/// Values to convert: `count` elements, `in_stride` and `out_stride` elements apart.
+/// Booleans are bytes of 0 and 1.
 struct ConvertSpan {
   const uint8_t* in = nullptr;
   int64_t in_stride = 1;
@@ -22,9 +22,9 @@ struct ConvertSpan {
   int64_t count = 0;
 };
 
-/// Converts a span. Integers that do not fit, and fractions, NaN or infinities that become
-/// integers, are refused: the index of the first such element is returned. Between floating
-/// types, and from integers to them, values are rounded to nearest.
+/// Converts a span. Integers that do not fit, and fractions, NaN or infinities that
+/// become integers, are refused: the index of the first such element is returned. Between
+/// floating types, and from integers to them, values are rounded to nearest.
 std::optional<int64_t> Convert(DType from, DType to, const ConvertSpan& span);
 
 /// The element as text, for messages.

@@ -36,7 +36,9 @@ constexpr std::array<DTypeRow, 13> kDTypes = {{
 
 int64_t ByteWidth(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].byte_width; }
 
-std::string_view DTypeName(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].name; }
+std::string_view DTypeName(DType dtype) {
+  return kDTypes[static_cast<size_t>(dtype)].name;
+}
 
 int TensorBatch::Find(std::string_view name) const {
   for (size_t i = 0; i < names.size(); ++i) {
@@ -123,8 +125,8 @@ Result<DType> ParseDType(std::string_view name) {
     if (row.name == name) return row.dtype;
     names += (names.empty() ? "" : ", ") + std::string(row.name);
   }
-  return Error(ErrorKind::kInvalidArgument, "unknown dtype '" + std::string(name) +
-                                                "': expected one of " + names);
+  return Error(ErrorKind::kInvalidArgument,
+               "unknown dtype '" + std::string(name) + "': expected one of " + names);
 }
 
 bool IsFloating(DType dtype) { return dtype >= DType::kFloat16; }
@@ -139,7 +141,8 @@ const arrow::DataType& ValueType(const arrow::DataType& type) {
     case arrow::Type::EXTENSION: {
       const auto& extension = checked_cast<const arrow::ExtensionType&>(type);
       if (extension.extension_name() == "arrow.fixed_shape_tensor") {
-        return *checked_cast<const arrow::extension::FixedShapeTensorType&>(type).value_type();
+        return *checked_cast<const arrow::extension::FixedShapeTensorType&>(type)
+                    .value_type();
       }
       if (extension.extension_name() == "arrow.variable_shape_tensor") {
         return *checked_cast<const arrow::extension::VariableShapeTensorType&>(type)
@@ -158,15 +161,18 @@ Result<std::shared_ptr<arrow::DataType>> WithValueType(
   using arrow::internal::checked_cast;
   switch (type->id()) {
     case arrow::Type::LIST: {
-      ARROW_ASSIGN_OR_RAISE(auto inner, WithValueType(type->field(0)->type(), value_type));
+      ARROW_ASSIGN_OR_RAISE(auto inner,
+                            WithValueType(type->field(0)->type(), value_type));
       return arrow::list(type->field(0)->WithType(inner));
     }
     case arrow::Type::LARGE_LIST: {
-      ARROW_ASSIGN_OR_RAISE(auto inner, WithValueType(type->field(0)->type(), value_type));
+      ARROW_ASSIGN_OR_RAISE(auto inner,
+                            WithValueType(type->field(0)->type(), value_type));
       return arrow::large_list(type->field(0)->WithType(inner));
     }
     case arrow::Type::FIXED_SIZE_LIST: {
-      ARROW_ASSIGN_OR_RAISE(auto inner, WithValueType(type->field(0)->type(), value_type));
+      ARROW_ASSIGN_OR_RAISE(auto inner,
+                            WithValueType(type->field(0)->type(), value_type));
       const auto& list = checked_cast<const arrow::FixedSizeListType&>(*type);
       return arrow::fixed_size_list(type->field(0)->WithType(inner), list.list_size());
     }
@@ -185,13 +191,15 @@ Result<std::shared_ptr<arrow::DataType>> WithValueType(
             value_type, tensor.ndim(), tensor.permutation(), tensor.dim_names(),
             tensor.uniform_shape());
       }
-      return Error(ErrorKind::kUnsupported, "values of " + type->ToString() + " have no cast");
+      return Error(ErrorKind::kUnsupported,
+                   "values of " + type->ToString() + " have no cast");
     }
     case arrow::Type::STRUCT:
     case arrow::Type::MAP:
-      return Error(ErrorKind::kUnsupported,
-                   "a cast of " + type->ToString() +
-                       " is not defined: select its fields by dotted name and cast those");
+      return Error(
+          ErrorKind::kUnsupported,
+          "a cast of " + type->ToString() +
+              " is not defined: select its fields by dotted name and cast those");
     default:
       return value_type;
   }

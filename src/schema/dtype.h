@@ -12,8 +12,8 @@
 
 namespace headrace::schema {
 
-/// The tensor element that holds a value of this Arrow type as it is stored; nothing where none
-/// does (strings, decimals, lists, structs).
+/// The tensor element that holds a value of this Arrow type as it is stored; nothing
+/// where none does (strings, decimals, lists, structs).
 std::optional<DType> DTypeOf(const arrow::DataType& type);
 
 /// The Arrow type of a tensor element. bfloat16 has none: float32 stands for it.
@@ -28,7 +28,8 @@ bool IsFloating(DType dtype);
 /// The type of the values below lists and tensors, or the type itself.
 const arrow::DataType& ValueType(const arrow::DataType& type);
 
-/// `type` with the values below lists and tensors replaced. Unsupported for structs and maps.
+/// `type` with the values below lists and tensors replaced. Unsupported for structs and
+/// maps.
 Result<std::shared_ptr<arrow::DataType>> WithValueType(
     const std::shared_ptr<arrow::DataType>& type,
     const std::shared_ptr<arrow::DataType>& value_type);

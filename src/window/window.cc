@@ -12,7 +12,8 @@ namespace {
 
 // Scatters elements of one width to their places; `place` null: in order from `at`.
 template <typename T>
-void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, int64_t at, uint8_t* out) {
+void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, int64_t at,
+             uint8_t* out) {
   const auto* from = reinterpret_cast<const T*>(in);
   auto* to = reinterpret_cast<T*>(out);
   if (place == nullptr) {
@@ -22,8 +23,8 @@ void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, int64_t at, ui
   for (int64_t i = 0; i < n; ++i) to[place[at + i]] = from[i];
 }
 
-void ScatterBits(const uint8_t* bits, int64_t bit_offset, int64_t n, const uint32_t* place,
-                 int64_t at, uint8_t* out) {
+void ScatterBits(const uint8_t* bits, int64_t bit_offset, int64_t n,
+                 const uint32_t* place, int64_t at, uint8_t* out) {
   for (int64_t i = 0; i < n; ++i) {
     const int64_t to = place == nullptr ? at + i : place[at + i];
     out[to] = arrow::bit_util::GetBit(bits, bit_offset + i) ? 1 : 0;
@@ -42,17 +43,20 @@ void ZeroNulls(const uint8_t* bits, int64_t bit_offset, int64_t n, const uint32_
 
 }  // namespace
 
-int64_t FixedColumnBytes(DType dtype, int64_t rows) { return rows * (ByteWidth(dtype) + 1); }
+int64_t FixedColumnBytes(DType dtype, int64_t rows) {
+  return rows * (ByteWidth(dtype) + 1);
+}
 
 Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& columns,
-                                             int64_t rows, std::vector<uint32_t> placement,
+                                             int64_t rows,
+                                             std::span<const uint32_t> placement,
                                              arrow::MemoryPool* pool) {
   assert(placement.empty() || static_cast<int64_t>(placement.size()) == rows);
   std::unique_ptr<Window> window(new Window());
   window->columns_ = columns;
   window->kept_.resize(columns.size());
   window->rows_ = rows;
-  window->placement_ = std::move(placement);
+  window->placement_ = placement;
   window->pool_ = pool;
   bool any_gathered = false;
   for (size_t c = 0; c < columns.size(); ++c) {
@@ -60,23 +64,27 @@ Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& co
       any_gathered = true;
       continue;
     }
-    ARROW_ASSIGN_OR_RAISE(window->kept_[c].values,
-                          arrow::AllocateBuffer(rows * ByteWidth(*columns[c].fixed), pool));
+    ARROW_ASSIGN_OR_RAISE(
+        window->kept_[c].values,
+        arrow::AllocateBuffer(rows * ByteWidth(*columns[c].fixed), pool));
   }
-  if (any_gathered && !window->placement_.empty()) {
+  if (any_gathered) {
     ARROW_ASSIGN_OR_RAISE(window->inverse_, arrow::AllocateBuffer(rows * 4, pool));
     auto* inverse = reinterpret_cast<uint32_t*>(window->inverse_->mutable_data());
     for (int64_t j = 0; j < rows; ++j) {
-      inverse[window->placement_[static_cast<size_t>(j)]] = static_cast<uint32_t>(j);
+      const int64_t place = placement.empty() ? j : placement[static_cast<size_t>(j)];
+      inverse[place] = static_cast<uint32_t>(j);
     }
   }
   return window;
 }
 
-Status Window::Put(size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values) {
+Status Window::Put(size_t column, int64_t at,
+                   const std::shared_ptr<arrow::Array>& values) {
   assert(at + values->length() <= rows_);
   Kept& kept = kept_[column];
-  if (columns_[column].fixed) return PutFixed(&kept, *columns_[column].fixed, at, *values);
+  if (columns_[column].fixed)
+    return PutFixed(&kept, *columns_[column].fixed, at, *values);
   kept.arrays.push_back(values);
   return Status::OK();
 }
@@ -112,13 +120,8 @@ Status Window::PutFixed(Kept* kept, DType dtype, int64_t at, const arrow::Array&
     std::memset(kept->valid->mutable_data(), 1, static_cast<size_t>(rows_));
     kept->any_null = true;
   }
-  if (data.buffers[0] == nullptr) {  // the null type's arrays have no bitmap
-    for (int64_t i = 0; i < n; ++i) {
-      kept->valid->mutable_data()[place == nullptr ? at + i : place[at + i]] = 0;
-    }
-    return Status::OK();
-  }
-  ScatterBits(data.buffers[0]->data(), data.offset, n, place, at, kept->valid->mutable_data());
+  ScatterBits(data.buffers[0]->data(), data.offset, n, place, at,
+              kept->valid->mutable_data());
   ZeroNulls(data.buffers[0]->data(), data.offset, n, place, at, width, out);
   return Status::OK();
 }
@@ -129,30 +132,24 @@ Status Window::Seal() {
     ARROW_ASSIGN_OR_RAISE(auto joined, arrow::Concatenate(kept.arrays, pool_));
     kept.arrays = {std::move(joined)};
   }
+  placement_ = {};
   return Status::OK();
 }
 
-Result<std::shared_ptr<arrow::Array>> Window::Gather(size_t column, int64_t from, int64_t rows,
+Result<std::shared_ptr<arrow::Array>> Window::Gather(size_t column, int64_t from,
+                                                     int64_t rows,
                                                      arrow::MemoryPool* pool) const {
   assert(from + rows <= rows_);
   const auto& values = kept_[column].arrays[0];
-  if (inverse_ == nullptr) return values->Slice(from, rows);
-  auto indices = arrow::ArrayData::Make(arrow::uint32(), rows,
-                                        {nullptr, arrow::SliceBuffer(inverse_, from * 4, rows * 4)},
-                                        /*null_count=*/0);
+  auto indices = arrow::ArrayData::Make(
+      arrow::uint32(), rows, {nullptr, arrow::SliceBuffer(inverse_, from * 4, rows * 4)},
+      /*null_count=*/0);
   arrow::compute::ExecContext exec(pool);
   ARROW_ASSIGN_OR_RAISE(
-      auto taken, arrow::compute::Take(arrow::Datum(values), arrow::Datum(std::move(indices)),
-                                       arrow::compute::TakeOptions::NoBoundsCheck(), &exec));
+      auto taken,
+      arrow::compute::Take(arrow::Datum(values), arrow::Datum(std::move(indices)),
+                           arrow::compute::TakeOptions::NoBoundsCheck(), &exec));
   return taken.make_array();
-}
-
-int64_t Window::ReadPosition(int64_t delivered) const {
-  if (placement_.empty()) return delivered;
-  for (size_t j = 0; j < placement_.size(); ++j) {
-    if (placement_[j] == delivered) return static_cast<int64_t>(j);
-  }
-  return -1;
 }
 
 }  // namespace headrace::window

@@ -1,9 +1,10 @@
 /// \file
 /// Window: the stored-form columns of one shuffle window.
 ///
-/// Rows arrive in read order and are delivered in permuted order. Columns of fixed width are
-/// written straight to their permuted place, so that drawing is sequential; other columns are
-/// kept as they arrived, with the inverse permutation, and gathered when drawn.
+/// Rows arrive in read order and are delivered in permuted order. Columns of fixed width
+/// are written straight to their permuted place, so that drawing is sequential; other
+/// columns are kept as they arrived, with the inverse permutation, and gathered when
+/// drawn.
 #pragma once
 
 #include <arrow/array.h>
@@ -35,9 +36,11 @@ int64_t FixedColumnBytes(DType dtype, int64_t rows);
 /// Filled by one thread, then read by one. Memory comes from the pool.
 class Window {
  public:
-  /// `placement[j]` is the delivered place of row j as read; empty: rows keep their order.
+  /// `placement[j]` is the delivered place of row j as read; empty: rows keep their
+  /// order. It must live until `Seal`.
   static Result<std::unique_ptr<Window>> Make(const std::vector<WindowColumn>& columns,
-                                              int64_t rows, std::vector<uint32_t> placement,
+                                              int64_t rows,
+                                              std::span<const uint32_t> placement,
                                               arrow::MemoryPool* pool);
 
   /// Puts rows [at, at + length) in read order of a column.
@@ -49,18 +52,16 @@ class Window {
 
   /// Fixed-width column: elements in delivered order (booleans as bytes).
   const uint8_t* values(size_t column) const { return kept_[column].values->data(); }
-  /// Fixed-width column: a byte a row in delivered order, 1 where the value is there; null
-  /// where all are.
+  /// Fixed-width column: a byte a row in delivered order, 1 where the value is there;
+  /// null where all are.
   const uint8_t* valid(size_t column) const {
     return kept_[column].any_null ? kept_[column].valid->data() : nullptr;
   }
 
-  /// Other columns: delivered rows [from, from + rows), gathered.
+  /// Other columns: delivered rows [from, from + rows), gathered into new memory of
+  /// `pool` (all but dictionaries and views, which share the window's).
   Result<std::shared_ptr<arrow::Array>> Gather(size_t column, int64_t from, int64_t rows,
                                                arrow::MemoryPool* pool) const;
-
-  /// The place in read order of a delivered row: for error messages.
-  int64_t ReadPosition(int64_t delivered) const;
 
  private:
   struct Kept {
@@ -76,8 +77,9 @@ class Window {
   std::vector<WindowColumn> columns_;
   std::vector<Kept> kept_;
   int64_t rows_ = 0;
-  std::vector<uint32_t> placement_;
-  std::shared_ptr<arrow::Buffer> inverse_;  // int32 indices; null without placement
+  std::span<const uint32_t> placement_;
+  std::shared_ptr<arrow::Buffer>
+      inverse_;  // uint32 indices; null if all columns are fixed
   arrow::MemoryPool* pool_ = nullptr;
 };
 
