@@ -59,8 +59,7 @@ Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end, const std
 Result<std::shared_ptr<parquet::FileMetaData>> Parse(const uint8_t* bytes, int64_t size,
                                                      const std::string& path) {
   try {
-    int64_t length = size;
-    return std::shared_ptr<parquet::FileMetaData>(parquet::FileMetaData::Make(bytes, &length));
+    return std::shared_ptr<parquet::FileMetaData>(parquet::FileMetaData::Make(bytes, size));
   } catch (const parquet::ParquetException& e) {
     return Corrupt(path, std::string("the footer does not parse (") + e.what() + ")");
   }
