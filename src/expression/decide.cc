@@ -424,6 +424,8 @@ class Decider {
       if (*bound == nullptr) continue;
       auto cast = cp::Cast(Datum(*bound), options);
       *bound = cast.ok() ? PlainBound(cast->scalar(), to) : nullptr;
+      // Rows may fail as the bound did: leave it to them to say so.
+      if (*bound == nullptr) return std::nullopt;
     }
     return values;
   }
