@@ -258,6 +258,22 @@ TEST(Deal, EndsOneRankWithTheRemainderAcrossSeveralSteps) {
   EXPECT_EQ(deal.SampleAt(10, 0), (SampleRef{SampleRef::kRemainder, 6, true}));
 }
 
+TEST(Deal, GoesOnInsideTheRemainder) {
+  // 31 rows in 8 streams: from position 27 of 24, as a pass on one rank or a padded one
+  // may leave it, in steps narrower than the way back to the last position.
+  const EpochOrder order = MakeOrder({31}, {false, 0, 0, 8, 64});
+  const Deal alone = MakeDeal(order, {0, 1, 1, false, false}, 27);
+  EXPECT_EQ(alone.full_steps(), 0);
+  ASSERT_EQ(alone.steps(), 4);
+  EXPECT_EQ(alone.StepAt(0), (Step{1, 28, false}));
+  EXPECT_EQ(alone.SampleAt(0, 0), (SampleRef{SampleRef::kRemainder, 3, true}));
+  const Deal padded = MakeDeal(order, {1, 2, 1, false, true}, 27);
+  ASSERT_EQ(padded.steps(), 2);
+  EXPECT_EQ(padded.SampleAt(0, 0), (SampleRef{SampleRef::kRemainder, 4, true}));
+  EXPECT_EQ(MakeDeal(order, {0, 1, 1, true, false}, 27).steps(), 0);
+  EXPECT_EQ(MakeDeal(order, {1, 2, 1, false, false}, 27).steps(), 0);
+}
+
 TEST(Deal, FillsThePaddedStepWithRepeatsOfItsFirstSample) {
   // 9 rows in 4 streams: 8 positions and one more, on 4 ranks in steps of 2.
   const EpochOrder order = MakeOrder({9}, {false, 0, 0, 4, 64});
