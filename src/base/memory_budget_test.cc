@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <headrace/result.h>
 
+#include <atomic>
 #include <cstring>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -14,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// An upstream that has no memory, or whose last block can be told from others.
+// An upstream that can run out of memory.
 class EmptyPool : public arrow::ProxyMemoryPool {
  public:
   EmptyPool() : ProxyMemoryPool(arrow::default_memory_pool()) {}
@@ -148,6 +150,7 @@ TEST(MemoryBudget, DoesNotRefuseWhatFitsBecauseAnotherThreadAskedForTooMuch) {
 TEST(MemoryBudget, NeverPassesItsBudgetAcrossThreads) {
   MemoryBudget budget(arrow::default_memory_pool(), 1000);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&budget, t] {
       for (int i = 0; i < 20'000; ++i) {

@@ -59,13 +59,13 @@ TEST(Blocks, OfSeveralFragmentsFollowEachOther) {
 }
 
 TEST(DefaultShuffleWindowRows, IsAQuarterGibibyteOfRows) {
-  EXPECT_EQ(DefaultShuffleWindowRows(1000 * 1024, 1000, 8), 1 << 18);
+  EXPECT_EQ(DefaultShuffleWindowRows(1'024'000, 1000, 8), 1 << 18);
   // The mean is taken in integers: 1999 bytes over 2 rows are 999 a row.
   EXPECT_EQ(DefaultShuffleWindowRows(1999, 2, 8), (1 << 28) / 999);
 }
 
 TEST(DefaultShuffleWindowRows, IsBoundedByStreamsAndByItsMost) {
-  EXPECT_EQ(DefaultShuffleWindowRows(1000 * 4, 1000, 8), 1 << 20);
+  EXPECT_EQ(DefaultShuffleWindowRows(4000, 1000, 8), 1 << 20);
   EXPECT_EQ(DefaultShuffleWindowRows(int64_t{1} << 40, 1, 8), 8);
   EXPECT_EQ(DefaultShuffleWindowRows(int64_t{1} << 40, 1, 2 << 20), 1 << 20);
 }

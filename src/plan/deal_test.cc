@@ -100,8 +100,10 @@ void RunPass(const EpochOrder& order, const oracle::Streams& of, DealSpec spec,
     pass->ranks.push_back(StepsOf(deal, of));
     ASSERT_EQ(Text(pass->ranks.back()), Text(oracle::DealOf(of, spec, start)))
         << "rank " << spec.rank;
-    std::vector<Step> steps;
-    for (int64_t j = 0; j < deal.steps(); ++j) steps.push_back(deal.StepAt(j));
+    std::vector<Step> steps(static_cast<size_t>(deal.steps()));
+    for (size_t j = 0; j < steps.size(); ++j) {
+      steps[j] = deal.StepAt(static_cast<int64_t>(j));
+    }
     if (spec.rank == 0) pass->steps = steps;
     ASSERT_EQ(steps, pass->steps) << "rank " << spec.rank;
     ASSERT_LE(deal.full_steps(), deal.steps());

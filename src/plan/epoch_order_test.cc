@@ -202,9 +202,9 @@ TEST(EpochOrder, CutsStreamsIntoTheContractsWindows) {
 TEST(EpochOrder, RefillsStreamsInTurn) {
   // With w = 8 rows a window and 4 streams, one stream runs out every 2 turns.
   const EpochOrder order = MakeOrder({1000}, {true, 7, 0, 4, 32});
-  std::vector<int64_t> first_windows;
-  for (int s = 0; s < 4; ++s) first_windows.push_back(order.WindowAt(s, 0).rows);
-  EXPECT_THAT(first_windows, ElementsAre(2, 4, 6, 8));
+  auto first_rows = [&](int stream) { return order.WindowAt(stream, 0).rows; };
+  EXPECT_THAT((std::array{first_rows(0), first_rows(1), first_rows(2), first_rows(3)}),
+              ElementsAre(2, 4, 6, 8));
   EXPECT_EQ(order.WindowAt(0, 2), (Window{1, 2, 8}));
   EXPECT_EQ(order.WindowAt(0, 249), (Window{31, 242, 8}));
 }
@@ -347,8 +347,9 @@ TEST_P(TenBillionRows, YieldReadTasksFromAnyPositionInLittleMemory) {
   std::vector<Block> blocks;
   AppendBlocks(0, std::vector<table::RowGroup>(static_cast<size_t>(row_groups), group),
                &blocks);
-  std::vector<int64_t> survivors;
-  for (const Block& block : blocks) survivors.push_back(block.rows);
+  std::vector<int64_t> survivors(blocks.size());
+  std::transform(blocks.begin(), blocks.end(), survivors.begin(),
+                 [](const Block& block) { return block.rows; });
   const EpochOrder order = MakeOrder(survivors, {true, 7, 3, 8, int64_t{1} << 20});
   ASSERT_EQ(order.rows(), kRows);
   for (int64_t start : {int64_t{0}, int64_t{9'000'000'000}, kRows - 5000}) {
