@@ -16,14 +16,18 @@ MemoryBudget::MemoryBudget(arrow::MemoryPool* upstream, int64_t budget)
     : upstream_(upstream), budget_(budget) {}
 
 arrow::Status MemoryBudget::Reserve(int64_t bytes) {
-  const int64_t now = used_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (now > budget_) {
-    used_.fetch_sub(bytes, std::memory_order_relaxed);
-    return arrow::Status::OutOfMemory(
-        "memory_budget is spent: ", bytes, " bytes more were needed beside ", now - bytes,
-        " held, found a budget of ", budget_, "; give a larger memory_budget");
-  }
-  RaiseTo(peak_, now);
+  if (bytes < 0) return arrow::Status::Invalid("cannot reserve ", bytes, " bytes");
+  // Counted only once it fits: a request that is refused must not make another fail that
+  // would have fitted, on whatever thread.
+  int64_t held = used_.load(std::memory_order_relaxed);
+  do {
+    if (bytes > budget_ - held) {
+      return arrow::Status::OutOfMemory(
+          "memory_budget is spent: ", bytes, " bytes more were needed beside ", held,
+          " held, found a budget of ", budget_, "; give a larger memory_budget");
+    }
+  } while (!used_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
+  RaiseTo(peak_, held + bytes);
   return arrow::Status::OK();
 }
 
@@ -52,8 +56,9 @@ arrow::Status MemoryBudget::Reallocate(int64_t old_size, int64_t new_size,
     return status;
   }
   if (new_size < old_size) Release(old_size - new_size);
-  if (new_size > old_size)
+  if (new_size > old_size) {
     total_.fetch_add(new_size - old_size, std::memory_order_relaxed);
+  }
   allocations_.fetch_add(1, std::memory_order_relaxed);
   return arrow::Status::OK();
 }

@@ -5,12 +5,16 @@
 namespace headrace::base {
 
 uint64_t MixKey(Purpose purpose, std::initializer_list<uint64_t> coordinates) {
-  // Each coordinate is mixed in by one step of the generator, so that (1, 2) and (2, 1),
-  // and keys of different lengths, differ.
-  uint64_t key = KeyedRandom(static_cast<uint64_t>(purpose)).Next();
-  for (uint64_t coordinate : coordinates) {
-    key = KeyedRandom(key ^ KeyedRandom(coordinate).Next()).Next();
-  }
+  // Each value is mixed in by a step of the generator of its own, the purpose like the
+  // others, so that (1, 2) and (2, 1), and keys of different lengths, differ. Starting
+  // from the purpose's own number would not do: XOR would let it change places with the
+  // first coordinate.
+  uint64_t key = 0;
+  const auto mix = [&key](uint64_t value) {
+    key = KeyedRandom(key ^ KeyedRandom(value).Next()).Next();
+  };
+  mix(static_cast<uint64_t>(purpose));
+  for (uint64_t coordinate : coordinates) mix(coordinate);
   return key;
 }
 

@@ -4,15 +4,15 @@
 
 namespace headrace::plan {
 
-void AppendBlocks(int64_t fragment, const table::RowGroup* row_groups, int count,
+void AppendBlocks(int64_t fragment, std::span<const table::RowGroup> row_groups,
                   std::vector<Block>* blocks) {
   int64_t first_row_in_file = 0;
-  for (int g = 0; g < count; ++g) {
+  for (size_t g = 0; g < row_groups.size(); ++g) {
     const int64_t rows = row_groups[g].rows;
     const int64_t range = row_groups[g].has_offset_index ? kBlockRowsMax : rows;
     for (int64_t first = 0; first < rows; first += range) {
-      blocks->push_back(
-          {fragment, g, first, std::min(range, rows - first), first_row_in_file + first});
+      blocks->push_back({fragment, static_cast<int>(g), first,
+                         std::min(range, rows - first), first_row_in_file + first});
     }
     first_row_in_file += rows;
   }
@@ -23,8 +23,11 @@ std::vector<Block> MakeBlocks(const table::Table& table) {
   blocks.reserve(table.row_groups().size());
   for (size_t f = 0; f < table.fragments().size(); ++f) {
     const table::Fragment& fragment = table.fragments()[f];
-    AppendBlocks(static_cast<int64_t>(f), table.row_groups().data() + fragment.first_row_group,
-                 fragment.row_group_count, &blocks);
+    const std::span<const table::RowGroup> all = table.row_groups();
+    AppendBlocks(static_cast<int64_t>(f),
+                 all.subspan(static_cast<size_t>(fragment.first_row_group),
+                             static_cast<size_t>(fragment.row_group_count)),
+                 &blocks);
   }
   return blocks;
 }
@@ -32,7 +35,7 @@ std::vector<Block> MakeBlocks(const table::Table& table) {
 int64_t DefaultShuffleWindowRows(int64_t stored_bytes, int64_t rows, int streams) {
   constexpr int64_t kWindowBytes = int64_t{1} << 28;
   constexpr int64_t kWindowRowsMax = int64_t{1} << 20;
-  const int64_t row_bytes = std::max<int64_t>(1, rows == 0 ? 1 : stored_bytes / rows);
+  const int64_t row_bytes = rows == 0 ? 1 : std::max<int64_t>(1, stored_bytes / rows);
   return std::min(std::max<int64_t>(kWindowBytes / row_bytes, streams), kWindowRowsMax);
 }
 

@@ -7,19 +7,29 @@
 namespace headrace::plan {
 namespace {
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// No a + b - 1: batch_size may be as large as its type.
+int64_t CeilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
+// The positions of one full step over all ranks; N + 1 stands for all that are more than
+// any epoch has.
+int64_t StepWidth(const DealSpec& spec, int64_t rows) {
+  const int64_t most = rows + 1;
+  return spec.batch_size > most / spec.world_size ? most
+                                                  : spec.batch_size * spec.world_size;
+}
 
 Status CheckSpec(const EpochOrder& order, const DealSpec& spec, int64_t start) {
   const int streams = order.spec().streams;
   const std::string ranks = std::to_string(spec.world_size);
   if (spec.world_size < 1 || spec.rank < 0 || spec.rank >= spec.world_size) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "rank is " + std::to_string(spec.rank) + " of world_size " + ranks +
-                     ", expected 0 <= rank < world_size");
+    return Error(ErrorKind::kInvalidArgument, "rank is " + std::to_string(spec.rank) +
+                                                  " of world_size " + ranks +
+                                                  ", expected 0 <= rank < world_size");
   }
   if (spec.batch_size < 1) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "batch_size is " + std::to_string(spec.batch_size) + ", expected 1 or more");
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "batch_size is " + std::to_string(spec.batch_size) + ", expected 1 or more");
   }
   if (spec.drop_last && spec.pad_last) {
     return Error(ErrorKind::kInvalidArgument,
@@ -28,20 +38,21 @@ Status CheckSpec(const EpochOrder& order, const DealSpec& spec, int64_t start) {
   if (streams % spec.world_size != 0) {
     const int64_t multiple = CeilDiv(8, spec.world_size) * spec.world_size;
     return Error(ErrorKind::kInvalidArgument,
-                 "world_size " + ranks + " does not divide streams " + std::to_string(streams) +
-                     ": give streams=" + std::to_string(multiple) + ", or another multiple of " +
-                     ranks);
+                 "world size " + ranks + " does not divide streams " +
+                     std::to_string(streams) + ": give streams=" +
+                     std::to_string(multiple) + " or another multiple of " + ranks);
   }
   if (spec.world_size > 1 && order.rows() < streams) {
     return Error(ErrorKind::kInvalidArgument,
-                 "the choice has " + std::to_string(order.rows()) + " rows, fewer than its " +
-                     std::to_string(streams) + " streams: " + ranks +
-                     " ranks cannot share them; choose more rows, or one rank");
+                 "the choice has " + std::to_string(order.rows()) +
+                     " rows, fewer than its " + std::to_string(streams) + " streams: " +
+                     ranks + " ranks cannot share them; choose more rows, or one rank");
   }
   if (start < 0 || start > order.rows()) {
     return Error(ErrorKind::kInvalidArgument,
-                 "the position is " + std::to_string(start) + " samples into an epoch of " +
-                     std::to_string(order.rows()));
+                 "the position is " + std::to_string(start) +
+                     " samples into the epoch, expected 0 to its " +
+                     std::to_string(order.rows()) + " rows");
   }
   return Status::OK();
 }
@@ -56,36 +67,29 @@ Result<Deal> Deal::Make(const EpochOrder& order, const DealSpec& spec, int64_t s
   deal.positions_ = order.positions();
   deal.rows_ = order.rows();
   deal.start_ = start;
-  const int64_t width = spec.batch_size * spec.world_size;
-  deal.full_steps_ = std::max<int64_t>(0, deal.positions_ - start) / width;
-  const int64_t at = start + deal.full_steps_ * width;
-  const int64_t left = deal.rows_ - at;  // positions and remainder
+  deal.width_ = StepWidth(spec, order.rows());
+  // A start inside the remainder (of a pass on one rank, or padded) leaves no full step.
+  deal.full_steps_ = std::max<int64_t>(0, deal.positions_ - start) / deal.width_;
   deal.steps_ = deal.full_steps_;
-  if (spec.pad_last) {
-    deal.steps_ += CeilDiv(left, width);
-  } else if (!spec.drop_last) {
-    if (spec.world_size == 1) {
-      deal.steps_ += CeilDiv(left, width);
-    } else if (deal.positions_ - at >= spec.world_size) {
-      deal.steps_ += 1;
-    }
+  const int64_t at = start + deal.full_steps_ * deal.width_;
+  if (deal.TailHoldsAll()) {
+    deal.steps_ += CeilDiv(deal.rows_ - at, deal.width_);
+  } else if (!spec.drop_last && deal.positions_ - at >= spec.world_size) {
+    deal.steps_ += 1;
   }
   return deal;
 }
 
 Step Deal::StepAt(int64_t step) const {
   assert(step >= 0 && step < steps_);
-  const int64_t width = spec_.batch_size * spec_.world_size;
+  const int64_t at = start_ + step * width_;
   Step result;
   result.last = step + 1 == steps_;
   if (step < full_steps_) {
     result.rows = spec_.batch_size;
-    result.samples_after = start_ + (step + 1) * width;
-    return result;
-  }
-  const int64_t at = start_ + step * width;
-  if (spec_.pad_last || spec_.world_size == 1) {
-    const int64_t part = std::min(width, rows_ - at);
+    result.samples_after = at + width_;
+  } else if (TailHoldsAll()) {
+    const int64_t part = std::min(width_, rows_ - at);
     result.rows = CeilDiv(part, spec_.world_size);
     result.samples_after = at + part;
   } else {
@@ -96,16 +100,16 @@ Step Deal::StepAt(int64_t step) const {
 }
 
 SampleRef Deal::SampleAt(int64_t step, int64_t i) const {
-  assert(step >= 0 && step < steps_ && i >= 0);
-  const int64_t width = spec_.batch_size * spec_.world_size;
-  const int64_t at = start_ + step * width;
+  assert(step >= 0 && step < steps_ && i >= 0 && i < StepAt(step).rows);
+  const int64_t at = start_ + step * width_;
   const int64_t ranks = spec_.world_size;
   int64_t position;
   bool valid = true;
   if (step >= full_steps_ && spec_.pad_last) {
-    // The tail is dealt out by place, not by position: every ranks-th sample from this rank's.
+    // The tail is dealt out by place, not by position: every ranks-th sample from this
+    // rank's.
     position = at + i * ranks + spec_.rank;
-    if (position >= std::min(at + width, rows_)) {
+    if (position >= at + std::min(width_, rows_ - at)) {
       position = at;
       valid = false;
     }

@@ -65,12 +65,17 @@ class Deal {
 
  private:
   Deal() = default;
+  /// The steps after the full ones hold every position left and the remainder.
+  bool TailHoldsAll() const {
+    return spec_.pad_last || (spec_.world_size == 1 && !spec_.drop_last);
+  }
 
   DealSpec spec_;
   int streams_ = 1;
   int64_t positions_ = 0;  // T
   int64_t rows_ = 0;       // N
   int64_t start_ = 0;
+  int64_t width_ = 1;  // positions of a full step, over all ranks
   int64_t full_steps_ = 0;
   int64_t steps_ = 0;
 };

@@ -14,52 +14,98 @@ namespace {
 using base::MixKey;
 using base::Purpose;
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// What a permutation and a placement can number: 32 bits keep both half as large.
+constexpr int64_t kNumbersMax = int64_t{1} << 32;
+
+// So that the sum of two positions is one too. Only damaged footers count more.
+constexpr int64_t kRowsMax = int64_t{1} << 62;
+
+Status CheckOption(const char* name, int64_t value, int64_t least) {
+  if (value >= least) return Status::OK();
+  return Error(ErrorKind::kInvalidArgument, std::string(name) + " is " +
+                                                std::to_string(value) + ", expected " +
+                                                std::to_string(least) + " or more");
+}
+
+Status CheckSpec(const OrderSpec& spec) {
+  ARROW_RETURN_NOT_OK(CheckOption("epoch", spec.epoch, 0));
+  ARROW_RETURN_NOT_OK(CheckOption("streams", spec.streams, 1));
+  return CheckOption("shuffle_window_rows", spec.shuffle_window_rows, 1);
+}
+
+// Rows of a stream's shuffle windows, but for its first and last.
+int64_t WindowRows(const OrderSpec& spec) {
+  return std::max<int64_t>(1, spec.shuffle_window_rows / spec.streams);
+}
+
+// The blocks with survivors, in stored numbering.
+Result<std::vector<uint32_t>> PresentBlocks(const std::vector<int64_t>& survivors) {
+  if (static_cast<int64_t>(survivors.size()) > kNumbersMax) {
+    return Error(ErrorKind::kUnsupported, "the table has " +
+                                              std::to_string(survivors.size()) +
+                                              " blocks (row groups, or ranges of them), "
+                                              "expected at most 2^32: write it with "
+                                              "larger row groups");
+  }
+  std::vector<uint32_t> present;
+  for (size_t b = 0; b < survivors.size(); ++b) {
+    assert(survivors[b] >= 0);
+    if (survivors[b] > 0) present.push_back(static_cast<uint32_t>(b));
+  }
+  return present;
+}
 
 }  // namespace
 
 Result<EpochOrder> EpochOrder::Make(std::shared_ptr<const std::vector<int64_t>> survivors,
                                     const OrderSpec& spec) {
-  if (spec.streams < 1 || spec.shuffle_window_rows < 1 || spec.epoch < 0) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "streams is " + std::to_string(spec.streams) + ", shuffle_window_rows " +
-                     std::to_string(spec.shuffle_window_rows) + ", epoch " +
-                     std::to_string(spec.epoch) + ": expected at least 1, 1 and 0");
-  }
+  ARROW_RETURN_NOT_OK(CheckSpec(spec));
   EpochOrder order;
   order.spec_ = spec;
   order.survivors_ = std::move(survivors);
-  // The blocks with survivors, in stored numbering, then permuted.
-  std::vector<uint32_t> present;
-  for (size_t b = 0; b < order.survivors_->size(); ++b) {
-    if ((*order.survivors_)[b] > 0) present.push_back(static_cast<uint32_t>(b));
-  }
   const auto epoch = static_cast<uint64_t>(spec.epoch);
+  ARROW_ASSIGN_OR_RAISE(auto present, PresentBlocks(*order.survivors_));
   if (spec.shuffle) {
-    std::vector<uint32_t> permutation;
     base::FillPermutation(MixKey(Purpose::kBlocks, {spec.seed, epoch}),
-                          static_cast<int64_t>(present.size()), &permutation);
-    for (uint32_t i : permutation) order.order_.push_back(present[i]);
+                          static_cast<int64_t>(present.size()), &order.order_);
+    for (uint32_t& block : order.order_) block = present[block];
   } else {
     order.order_ = std::move(present);
   }
   order.ends_.reserve(order.order_.size());
   for (uint32_t block : order.order_) {
-    order.rows_ += (*order.survivors_)[block];
+    const int64_t rows = (*order.survivors_)[block];
+    if (rows > kRowsMax - order.rows_) {
+      return Error(ErrorKind::kCorrupt,
+                   "the table's footers count more than 2^62 rows: headrace verify says "
+                   "which file is damaged");
+    }
+    order.rows_ += rows;
     order.ends_.push_back(order.rows_);
   }
-  if (spec.shuffle && order.rows_ > 0) {
-    base::KeyedRandom random(MixKey(Purpose::kRotation, {spec.seed, epoch}));
-    order.rotation_ = static_cast<int64_t>(random.Below(static_cast<uint64_t>(order.rows_)));
+  if (!spec.shuffle || order.rows_ == 0) return order;
+  const int64_t window_rows = std::min(WindowRows(spec), order.stream_rows());
+  if (window_rows > kNumbersMax) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "shuffle_window_rows is " + std::to_string(spec.shuffle_window_rows) +
+                     " over " + std::to_string(spec.streams) +
+                     " streams, expected at most 2^32 rows a stream: give a smaller "
+                     "shuffle_window_rows or more streams");
   }
+  base::KeyedRandom random(MixKey(Purpose::kRotation, {spec.seed, epoch}));
+  order.rotation_ =
+      static_cast<int64_t>(random.Below(static_cast<uint64_t>(order.rows_)));
   return order;
 }
 
 Window EpochOrder::WindowAt(int stream, int64_t index) const {
   assert(index >= 0 && index < stream_rows());
-  const int64_t width = std::max<int64_t>(1, spec_.shuffle_window_rows / spec_.streams);
+  const int64_t width = WindowRows(spec_);
   // Streams refill in turn: stream s's first window has ceil((s + 1) * width / S) rows.
-  const int64_t first_rows = CeilDiv((stream + 1) * width, spec_.streams);
+  // Written so that no sum passes shuffle_window_rows.
+  const int64_t shares = (stream + int64_t{1}) * width;
+  const int64_t first_rows =
+      shares / spec_.streams + (shares % spec_.streams != 0 ? 1 : 0);
   Window window;
   if (index >= first_rows) {
     window.index = 1 + (index - first_rows) / width;
@@ -76,7 +122,8 @@ std::vector<Run> EpochOrder::Runs(int64_t first, int64_t rows) const {
   std::vector<Run> runs;
   while (rows > 0) {
     // Rotated position `first` is permuted row (first + rotation) mod N.
-    const int64_t row = first >= rows_ - rotation_ ? first - (rows_ - rotation_) : first + rotation_;
+    const int64_t row =
+        first >= rows_ - rotation_ ? first - (rows_ - rotation_) : first + rotation_;
     const auto found = std::upper_bound(ends_.begin(), ends_.end(), row);
     const auto i = static_cast<size_t>(found - ends_.begin());
     const int64_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -97,7 +144,8 @@ std::vector<Run> EpochOrder::RemainderRuns() const {
   return Runs(positions(), remainder_rows());
 }
 
-void EpochOrder::Placement(int stream, const Window& window, std::vector<uint32_t>* out) const {
+void EpochOrder::Placement(int stream, const Window& window,
+                           std::vector<uint32_t>* out) const {
   if (!spec_.shuffle) {
     out->resize(static_cast<size_t>(window.rows));
     std::iota(out->begin(), out->end(), 0U);
@@ -105,8 +153,8 @@ void EpochOrder::Placement(int stream, const Window& window, std::vector<uint32_
   }
   base::FillPermutation(
       MixKey(Purpose::kWindow,
-             {spec_.seed, static_cast<uint64_t>(spec_.epoch), static_cast<uint64_t>(stream),
-              static_cast<uint64_t>(window.index)}),
+             {spec_.seed, static_cast<uint64_t>(spec_.epoch),
+              static_cast<uint64_t>(stream), static_cast<uint64_t>(window.index)}),
       window.rows, out);
 }
 

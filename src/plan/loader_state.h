@@ -16,8 +16,8 @@ struct LoaderState {
   /// Identity of the rows: the table's kind ("parquet") and its fingerprint.
   std::string table_format;
   std::string fingerprint;
-  /// Canonical filter text, or "hash:<hex>" where that is longer than 120 characters;
-  /// empty: none.
+  /// Canonical filter text, or "hash:<hex>" where that is longer than 120 bytes or not
+  /// UTF-8; empty: none.
   std::string filter;
   bool shuffle = true;
   uint64_t seed = 0;
@@ -30,8 +30,9 @@ struct LoaderState {
   bool operator==(const LoaderState&) const = default;
 
   std::string ToJson() const;
-  /// InvalidArgument for text that is no state, naming what is wrong; Unsupported for a
-  /// newer format, naming both.
+  /// InvalidArgument for text that is no state, naming the key, what it is and what was
+  /// expected; Unsupported for a newer format, naming both. Unknown keys are passed over:
+  /// a key that changes what is delivered raises the format.
   static Result<LoaderState> FromJson(const std::string& json);
   /// What differs in identity and order (not in position) as lines "seed: state 7, loader
   /// 8"; empty where the state fits.
