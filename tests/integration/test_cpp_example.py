@@ -26,7 +26,7 @@ def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def train_loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example program, built in a fresh folder with nothing but the installed package."""
+    """The example program, built in a fresh folder with the installed package alone."""
     build = tmp_path_factory.mktemp("example")
     configured = run(
         "cmake", "-S", ROOT / "examples/cpp", "-B", build, "-G", "Ninja",
