@@ -8,7 +8,7 @@ demo:      ; @tools/demo.sh
 test:      ; @tools/test.sh
 test-all:  ; @tools/test_all.sh
 bench:     ; @tools/bench.sh
-fuzz:      ; @tools/fuzz.sh
+fuzz:      ; @tools/fuzz.sh $(SECONDS)
 tidy:      ; @tools/tidy.sh
 docs:      ; @tools/docs.sh
 clean:     ; @tools/clean.sh

@@ -7,6 +7,6 @@ make build     .venv/bin/python with the package, .venv/bin/headrace, the C++ te
 make tidy      format, lint, types, layers, sizes (seconds)
 make docs      the documents' code runs and their links resolve
 make bench     C++ micro-benchmarks and rows/s of the loader beside Arrow's decode limit
-make fuzz      libFuzzer targets, SECONDS=60 each
+make fuzz      libFuzzer targets, a minute each, or: make fuzz SECONDS=600
 make clean     remove build/ and .venv/
 TEXT

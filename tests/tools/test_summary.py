@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 SUMMARY = Path(__file__).parents[2] / "tools/summary.py"
-PASSED = '<testsuites><testsuite><testcase name="a"/><testcase name="b"/></testsuite></testsuites>'
+PASSED = "<testsuite><testcase name='a'/><testcase name='b'/></testsuite>"
 MIXED = (
     '<testsuite><testcase name="c"/><testcase name="d"><failure message="no"/></testcase>'
     '<testcase name="e"><skipped/></testcase><testcase name="f" status="disabled"/>'
