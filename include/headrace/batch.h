@@ -1,5 +1,6 @@
 /// \file
-/// TensorBatch: what a training step sees. Thread-safety: values; share by const reference.
+/// TensorBatch: what a training step sees. Thread-safety: values; share by const
+/// reference.
 #pragma once
 
 #include <arrow/buffer.h>
@@ -14,8 +15,8 @@
 
 namespace headrace {
 
-/// Element types of tensors. Dates, times, timestamps and durations are the integers that are
-/// stored, in the stored unit.
+/// Element types of tensors. Dates, times, timestamps and durations are the integers that
+/// are stored, in the stored unit.
 enum class DType : uint8_t {
   kBool,
   kInt8,
@@ -38,8 +39,8 @@ int64_t ByteWidth(DType dtype);
 /// The name that `cast` takes and schemas print, for example "float32".
 std::string_view DTypeName(DType dtype);
 
-/// A dense, C-contiguous, 64-byte aligned tensor. The first dimension is the batch, except for
-/// offsets (`<name>_offsets`), which have one element more than the batch.
+/// A dense, C-contiguous, 64-byte aligned tensor. The first dimension is the batch,
+/// except for offsets (`<name>_offsets`), which have one element more than the batch.
 struct Tensor {
   DType dtype = DType::kFloat32;
   std::vector<int64_t> shape;
@@ -55,8 +56,8 @@ struct Tensor {
   const uint8_t* data() const { return buffer->data(); }
 };
 
-/// A column is a tensor, or an Arrow array where no tensor can hold it (strings, binary and,
-/// for `to="arrow"`, any stored type).
+/// A column is a tensor, or an Arrow array where no tensor can hold it (strings, binary
+/// and, for `to="arrow"`, any stored type).
 using BatchColumn = std::variant<Tensor, std::shared_ptr<arrow::Array>>;
 
 /// The samples of one step on one rank.

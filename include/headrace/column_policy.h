@@ -1,6 +1,6 @@
 /// \file
-/// What a sample is made of, column by column: how nulls, lists of unequal length and strings
-/// become tensors. Values: copy, compare, print, to and from JSON.
+/// What a sample is made of, column by column: how nulls, lists of unequal length and
+/// strings become tensors. Values: copy, compare, print, to and from JSON.
 #pragma once
 
 #include <arrow/type_fwd.h>
@@ -13,7 +13,8 @@
 
 namespace headrace {
 
-/// A number given by a user: a fill or pad value. Checked against the column's type when bound.
+/// A number given by a user: a fill or pad value. Checked against the column's type when
+/// bound.
 struct Number {
   /// Exactly one of the two is used: integers keep all 64 bits.
   bool is_integer = true;
@@ -28,7 +29,8 @@ struct NullPolicy {
   enum class Kind {
     kError,  ///< A null is an error that names column and row (default).
     kFill,   ///< Nulls become `fill`.
-    kMask,   ///< Nulls become 0, and a boolean `<name>_mask` is true where the value is there.
+    kMask,   ///< Nulls become 0, and a boolean `<name>_mask` is true where the value is
+             ///< there.
   };
   Kind kind = Kind::kError;
   /// Numeric columns: the value put for a null. Strings: `fill_text`.
@@ -53,8 +55,8 @@ struct RaggedPolicy {
   bool operator==(const RaggedPolicy&) const = default;
 };
 
-/// Strings or bytes as int32 codes: the index in the vocabulary. A value outside of it is an
-/// error that names the value.
+/// Strings or bytes as int32 codes: the index in the vocabulary. A value outside of it is
+/// an error that names the value.
 struct CodesPolicy {
   /// Absent: the version's sorted distinct values (bytewise), found by a scan.
   std::optional<std::vector<std::string>> vocabulary;

@@ -24,8 +24,8 @@ struct OpenOptions {
   /// Storage: `endpoint_override`, `access_key`, `secret_key`, `session_token`, `region`,
   /// `scheme`, `anonymous`, ... (docs/guide/storage.md). Never printed.
   std::map<std::string, std::string> storage_options;
-  /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns not
-  /// named are inferred: int32, int64, date32, else string.
+  /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns
+  /// not named are inferred: int32, int64, date32, else string.
   std::map<std::string, std::string> partition_types;
   /// Threads that read footers. Part of no contract.
   int num_threads = 8;
@@ -59,9 +59,9 @@ struct ScanSummary {
 /// Thread-safety: immutable; every method may be called from any thread.
 class Dataset {
  public:
-  /// Opens Parquet where it lies: a file, a directory (Hive partitions found), a glob, or a
-  /// list of those. Reads every footer once. Errors: NotFound, Corrupt (naming the file),
-  /// SchemaMismatch (naming file and column), Denied, Unavailable.
+  /// Opens Parquet where it lies: a file, a directory (Hive partitions found), a glob, or
+  /// a list of those. Reads every footer once. Errors: NotFound, Corrupt (naming the
+  /// file), SchemaMismatch (naming file and column), Denied, Unavailable.
   static Result<Dataset> Open(const std::string& uri, const OpenOptions& options = {});
   static Result<Dataset> Open(const std::vector<std::string>& uris,
                               const OpenOptions& options = {});
@@ -76,12 +76,13 @@ class Dataset {
 
   /// Columns in the order given; dotted names reach nested fields.
   Result<Dataset> Select(const std::vector<std::string>& columns) const;
-  /// Rows for which the filter is true (null counts as false). A second call narrows further.
-  /// The grammar is in docs/guide/filters.md. The filter sees stored columns.
+  /// Rows for which the filter is true (null counts as false). A second call narrows
+  /// further. The grammar is in docs/guide/filters.md. The filter sees stored columns.
   Result<Dataset> Where(std::string_view filter) const;
   Result<Dataset> Where(const arrow::compute::Expression& filter) const;
-  /// Types by name: "float32", "bfloat16", "int64", ... A cast that would overflow or truncate
-  /// an integer is an error when it is met; decimal -> float64 must be asked for by this.
+  /// Types by name: "float32", "bfloat16", "int64", ... A cast that would overflow or
+  /// truncate an integer is an error when it is met; decimal -> float64 must be asked for
+  /// by this.
   Result<Dataset> Cast(const std::map<std::string, std::string>& types) const;
   Result<Dataset> Nulls(const std::map<std::string, NullPolicy>& policies) const;
   Result<Dataset> Ragged(const std::map<std::string, RaggedPolicy>& policies) const;

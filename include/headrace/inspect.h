@@ -67,9 +67,10 @@ struct VerifyReport {
 /// Called now and then with (files done, files in all), from one thread at a time.
 using Progress = std::function<void(int64_t, int64_t)>;
 
-/// Decodes every page of every file and checks page checksums where there are any. Reports
-/// broken files, footers included, and goes on. Errors only where nothing can be listed.
-Result<VerifyReport> Verify(const std::vector<std::string>& uris, const OpenOptions& options,
-                            const Progress& progress = {});
+/// Decodes every page of every file and checks page checksums where there are any.
+/// Reports broken files, footers included, and goes on. Errors only where nothing can be
+/// listed.
+Result<VerifyReport> Verify(const std::vector<std::string>& uris,
+                            const OpenOptions& options, const Progress& progress = {});
 
 }  // namespace headrace

@@ -26,7 +26,8 @@ struct LoaderOptions {
   /// Absent: 8 when shuffling; else 1 on one rank and world_size on several. Must be a
   /// multiple of world_size.
   std::optional<int> streams;
-  /// Rows permuted together, over all streams. Absent: 2^28 bytes' worth of rows, at most 2^20.
+  /// Rows permuted together, over all streams. Absent: 2^28 bytes' worth of rows, at most
+  /// 2^20.
   std::optional<int64_t> shuffle_window_rows;
   int rank = 0;
   int world_size = 1;
@@ -39,7 +40,8 @@ struct LoaderOptions {
   int num_threads = 2;
   /// Bytes held between storage and consumer.
   int64_t memory_budget = int64_t{2} << 30;
-  /// Deliver Arrow arrays: columns without a tensor policy keep their stored type and nulls.
+  /// Deliver Arrow arrays: columns without a tensor policy keep their stored type and
+  /// nulls.
   bool arrow = false;
 };
 
@@ -64,15 +66,15 @@ struct LoaderStats {
   std::string ToJson() const;
 };
 
-/// An endless source of epochs: `Next` ends each with an empty optional, after which the next
-/// call begins the following epoch.
+/// An endless source of epochs: `Next` ends each with an empty optional, after which the
+/// next call begins the following epoch.
 ///
 /// Thread-safety: one consumer at a time; `Close` may be called from any thread.
 class Loader {
  public:
   /// Validates, plans, counts the filter's survivors; starts no thread before `Next`.
-  /// Errors: InvalidArgument (naming the option), ResourceExhausted (budget below the floor,
-  /// with both numbers), Unsupported (naming the column).
+  /// Errors: InvalidArgument (naming the option), ResourceExhausted (budget below the
+  /// floor, with both numbers), Unsupported (naming the column).
   static Result<std::unique_ptr<Loader>> Make(const Dataset& dataset,
                                               const LoaderOptions& options);
   ~Loader();
@@ -83,15 +85,16 @@ class Loader {
   Result<std::optional<TensorBatch>> Next();
   /// Begins a pass: at the position of a loaded state once, else at the epoch's start.
   Status Restart();
-  /// Steps of the pass that `Restart` would begin or that is under way, the same on every rank.
+  /// Steps of the pass that `Restart` would begin or that is under way, the same on every
+  /// rank.
   Result<int64_t> Steps();
   /// Moves to the start of an epoch.
   Status SetEpoch(int64_t epoch);
 
   /// A few hundred bytes of JSON, the same on every rank (docs/format/loader-state.md).
   Result<std::string> StateJson() const;
-  /// Goes on after the samples that the state counts as consumed, on any world size. Conflict,
-  /// naming each difference, if the state is of another table, filter or order.
+  /// Goes on after the samples that the state counts as consumed, on any world size.
+  /// Conflict, naming each difference, if the state is of another table, filter or order.
   Status LoadStateJson(const std::string& json);
 
   int64_t epoch() const;

@@ -1,9 +1,10 @@
 /// \file
 /// Results and the twelve error kinds.
 ///
-/// Headrace never throws. A call that can fail returns `Result<T>` or `Status` (Arrow's own, so
-/// that they pass through Arrow code unchanged). The kind of an error rides in the status'
-/// detail; the message says what, where, found against expected, and what to do, and is not API.
+/// Headrace never throws. A call that can fail returns `Result<T>` or `Status` (Arrow's
+/// own, so that they pass through Arrow code unchanged). The kind of an error rides in
+/// the status' detail; the message says what, where, found against expected, and what to
+/// do, and is not API.
 #pragma once
 
 #include <arrow/result.h>
@@ -40,8 +41,8 @@ std::string_view KindName(ErrorKind kind);
 /// A failed status of the given kind.
 Status Error(ErrorKind kind, std::string message);
 
-/// The kind of a failed status. A status that Arrow made is classed by its code and errno;
-/// REQUIRES: `!status.ok()`.
+/// The kind of a failed status. A status that Arrow made is classed by its code and
+/// errno; REQUIRES: `!status.ok()`.
 ErrorKind KindOf(const Status& status);
 
 /// The message without Arrow's code prefix, in the words that users see.

@@ -14,9 +14,9 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  /// Calls `work(i)` for every i in [0, n), possibly at once, and waits for all of them. After
-  /// the first failure no new call begins; the failure with the smallest i that was met is
-  /// returned, so that errors do not depend on timing more than they must.
+  /// Calls `work(i)` for every i in [0, n), possibly at once, and waits for all of them.
+  /// After the first failure no new call begins; the failure with the smallest i that was
+  /// met is returned, so that errors do not depend on timing more than they must.
   virtual arrow::Status ForEach(int64_t n,
                                 const std::function<arrow::Status(int64_t)>& work) = 0;
 };

@@ -1,12 +1,12 @@
 #include "base/memory_budget.h"
 
-
 namespace headrace::base {
 namespace {
 
 void RaiseTo(std::atomic<int64_t>& peak, int64_t value) {
   int64_t seen = peak.load(std::memory_order_relaxed);
-  while (seen < value && !peak.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  while (seen < value &&
+         !peak.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
   }
 }
 
@@ -43,8 +43,8 @@ arrow::Status MemoryBudget::Allocate(int64_t size, int64_t alignment, uint8_t** 
   return arrow::Status::OK();
 }
 
-arrow::Status MemoryBudget::Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
-                                       uint8_t** ptr) {
+arrow::Status MemoryBudget::Reallocate(int64_t old_size, int64_t new_size,
+                                       int64_t alignment, uint8_t** ptr) {
   if (new_size > old_size) ARROW_RETURN_NOT_OK(Reserve(new_size - old_size));
   arrow::Status status = upstream_->Reallocate(old_size, new_size, alignment, ptr);
   if (!status.ok()) {
@@ -52,7 +52,8 @@ arrow::Status MemoryBudget::Reallocate(int64_t old_size, int64_t new_size, int64
     return status;
   }
   if (new_size < old_size) Release(old_size - new_size);
-  if (new_size > old_size) total_.fetch_add(new_size - old_size, std::memory_order_relaxed);
+  if (new_size > old_size)
+    total_.fetch_add(new_size - old_size, std::memory_order_relaxed);
   allocations_.fetch_add(1, std::memory_order_relaxed);
   return arrow::Status::OK();
 }

@@ -11,9 +11,9 @@
 
 namespace headrace::base {
 
-/// An Arrow memory pool that counts every byte it hands out against a budget, and refuses what
-/// would pass it (Arrow's OutOfMemory; our kind ResourceExhausted). Bytes that are not allocated
-/// here (parsed footers) are counted by `Reserve`.
+/// An Arrow memory pool that counts every byte it hands out against a budget, and refuses
+/// what would pass it (Arrow's OutOfMemory; our kind ResourceExhausted). Bytes that are
+/// not allocated here (parsed footers) are counted by `Reserve`.
 ///
 /// Thread-safety: all methods.
 class MemoryBudget : public arrow::MemoryPool {

@@ -5,8 +5,8 @@
 namespace headrace::base {
 
 uint64_t MixKey(Purpose purpose, std::initializer_list<uint64_t> coordinates) {
-  // Each coordinate is mixed in by one step of the generator, so that (1, 2) and (2, 1), and
-  // keys of different lengths, differ.
+  // Each coordinate is mixed in by one step of the generator, so that (1, 2) and (2, 1),
+  // and keys of different lengths, differ.
   uint64_t key = KeyedRandom(static_cast<uint64_t>(purpose)).Next();
   for (uint64_t coordinate : coordinates) {
     key = KeyedRandom(key ^ KeyedRandom(coordinate).Next()).Next();

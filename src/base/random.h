@@ -1,9 +1,9 @@
 /// \file
 /// Keyed, counter-based random numbers: the only randomness in Headrace.
 ///
-/// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA
-/// 2014) with its state set from a key. The values are part of the Order contract: golden tests
-/// pin them, and nobody may change them.
+/// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators",
+/// OOPSLA 2014) with its state set from a key. The values are part of the Order contract:
+/// golden tests pin them, and nobody may change them.
 #pragma once
 
 #include <cstdint>

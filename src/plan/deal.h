@@ -26,8 +26,8 @@ struct SampleRef {
   /// A stream, or `kRemainder`.
   static constexpr int kRemainder = -1;
   int stream = 0;
-  int64_t index = 0;  ///< In the stream (as delivered, that is after the permutation), or in the
-                      ///< remainder.
+  int64_t index = 0;  ///< In the stream (as delivered, that is after the permutation), or
+                      ///< in the remainder.
   bool valid = true;  ///< False: a repeat that fills a padded step.
 
   bool operator==(const SampleRef&) const = default;
@@ -44,13 +44,14 @@ struct Step {
   bool operator==(const Step&) const = default;
 };
 
-/// The steps of one rank from a start position to the end of the epoch. Every rank has the same
-/// number of steps, of the same lengths. Immutable.
+/// The steps of one rank from a start position to the end of the epoch. Every rank has
+/// the same number of steps, of the same lengths. Immutable.
 class Deal {
  public:
-  /// `start`: samples already consumed in all ranks. InvalidArgument if world_size does not
-  /// divide the streams (the message gives the smallest multiple of it that is at least 8), if
-  /// there are fewer rows than streams on several ranks, or if an option is out of range.
+  /// `start`: samples already consumed in all ranks. InvalidArgument if world_size does
+  /// not divide the streams (the message gives the smallest multiple of it that is at
+  /// least 8), if there are fewer rows than streams on several ranks, or if an option is
+  /// out of range.
   static Result<Deal> Make(const EpochOrder& order, const DealSpec& spec, int64_t start);
 
   int64_t steps() const { return steps_; }
@@ -58,7 +59,8 @@ class Deal {
   /// Sample i of a step. REQUIRES: step < steps(), i < StepAt(step).rows.
   SampleRef SampleAt(int64_t step, int64_t i) const;
   /// Steps before this one are full and hold only rows of streams s with a fixed s modulo
-  /// world_size, drawn in turn; from it on samples may be repeats, remainder or others' streams.
+  /// world_size, drawn in turn; from it on samples may be repeats, remainder or others'
+  /// streams.
   int64_t full_steps() const { return full_steps_; }
 
  private:

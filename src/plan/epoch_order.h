@@ -1,10 +1,11 @@
 /// \file
-/// The sample order of an epoch: arithmetic, no I/O, no entry per row (the Order contract).
+/// The sample order of an epoch: arithmetic, no I/O, no entry per row (the Order
+/// contract).
 ///
-/// Blocks (row groups, or ranges of 2^20 rows of larger ones) that hold survivors of the filter
-/// are permuted; the resulting row sequence is rotated and cut into `streams` runs of equal
-/// length; each run is permuted within consecutive shuffle windows; the global sequence takes
-/// one sample from each stream in turn.
+/// Blocks (row groups, or ranges of 2^20 rows of larger ones) that hold survivors of the
+/// filter are permuted; the resulting row sequence is rotated and cut into `streams` runs
+/// of equal length; each run is permuted within consecutive shuffle windows; the global
+/// sequence takes one sample from each stream in turn.
 #pragma once
 
 #include <headrace/result.h>
@@ -47,7 +48,8 @@ struct Window {
 /// The order of one epoch. Immutable, thread-safe. Holds about 12 bytes a block.
 class EpochOrder {
  public:
-  /// `survivors[i]`: rows of block i that pass the filter; blocks without any are skipped.
+  /// `survivors[i]`: rows of block i that pass the filter; blocks without any are
+  /// skipped.
   static Result<EpochOrder> Make(std::shared_ptr<const std::vector<int64_t>> survivors,
                                  const OrderSpec& spec);
 
@@ -61,14 +63,16 @@ class EpochOrder {
   /// N - T < S rows that are in no stream.
   int64_t remainder_rows() const { return rows_ - positions(); }
 
-  /// The window that holds the stream's row `index`. REQUIRES: 0 <= index < stream_rows().
-  /// Without shuffle windows are of shuffle_window_rows / streams rows too, unpermuted.
+  /// The window that holds the stream's row `index`. REQUIRES: 0 <= index <
+  /// stream_rows(). Without shuffle windows are of shuffle_window_rows / streams rows
+  /// too, unpermuted.
   Window WindowAt(int stream, int64_t index) const;
   /// Stored rows of [first, first + rows) of a stream, before the window's permutation.
   std::vector<Run> StreamRuns(int stream, int64_t first, int64_t rows) const;
   /// Stored rows of the remainder, in order.
   std::vector<Run> RemainderRuns() const;
-  /// The window's permutation: row j as read (StreamRuns order) is delivered at place (*out)[j].
+  /// The window's permutation: row j as read (StreamRuns order) is delivered at place
+  /// (*out)[j].
   void Placement(int stream, const Window& window, std::vector<uint32_t>* out) const;
 
  private:
@@ -80,8 +84,8 @@ class EpochOrder {
   int64_t rows_ = 0;
   int64_t rotation_ = 0;
   std::shared_ptr<const std::vector<int64_t>> survivors_;
-  std::vector<uint32_t> order_;   // permuted indices of blocks with survivors
-  std::vector<int64_t> ends_;     // running sum of their survivors
+  std::vector<uint32_t> order_;  // permuted indices of blocks with survivors
+  std::vector<int64_t> ends_;    // running sum of their survivors
 };
 
 }  // namespace headrace::plan

@@ -16,7 +16,8 @@ struct LoaderState {
   /// Identity of the rows: the table's kind ("parquet") and its fingerprint.
   std::string table_format;
   std::string fingerprint;
-  /// Canonical filter text, or "hash:<hex>" where that is longer than 120 characters; empty: none.
+  /// Canonical filter text, or "hash:<hex>" where that is longer than 120 characters;
+  /// empty: none.
   std::string filter;
   bool shuffle = true;
   uint64_t seed = 0;
@@ -29,11 +30,11 @@ struct LoaderState {
   bool operator==(const LoaderState&) const = default;
 
   std::string ToJson() const;
-  /// InvalidArgument for text that is no state, naming what is wrong; Unsupported for a newer
-  /// format, naming both.
+  /// InvalidArgument for text that is no state, naming what is wrong; Unsupported for a
+  /// newer format, naming both.
   static Result<LoaderState> FromJson(const std::string& json);
-  /// What differs in identity and order (not in position) as lines "seed: state 7, loader 8";
-  /// empty where the state fits.
+  /// What differs in identity and order (not in position) as lines "seed: state 7, loader
+  /// 8"; empty where the state fits.
   std::vector<std::string> DifferencesFrom(const LoaderState& loader) const;
 };
 

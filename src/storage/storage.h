@@ -22,16 +22,17 @@ struct FileEntry {
 /// One storage system. Thread-safe.
 class Storage {
  public:
-  /// Resolves a path or URI. `path` becomes what the filesystem takes. Unknown options, and
-  /// options that the system does not have, are InvalidArgument naming those it has.
+  /// Resolves a path or URI. `path` becomes what the filesystem takes. Unknown options,
+  /// and options that the system does not have, are InvalidArgument naming those it has.
   static Result<std::shared_ptr<Storage>> FromUri(
       const std::string& uri, const std::map<std::string, std::string>& options,
       std::string* path);
 
   Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix);
 
-  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by path,
-  /// bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if there is none.
+  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by
+  /// path, bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if
+  /// there is none.
   Result<std::vector<FileEntry>> List(const std::string& path) const;
 
   /// Opens for ranged reads; NotFound, Denied, Unavailable name the URI.

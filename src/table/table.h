@@ -30,8 +30,9 @@ struct RowGroup {
 
 /// A data file.
 struct Fragment {
-  std::string path;           ///< For Storage.
-  std::string relative_path;  ///< Below the table's root; what is numbered and fingerprinted.
+  std::string path;  ///< For Storage.
+  std::string
+      relative_path;  ///< Below the table's root; what is numbered and fingerprinted.
   int64_t size = 0;
   uint64_t footer_checksum = 0;
   int64_t rows = 0;
@@ -59,8 +60,8 @@ class Table {
 
   const std::vector<std::string>& uris() const { return uris_; }
   const TableOptions& options() const { return options_; }
-  /// File columns (the first file's order, later files' new columns after), then partition
-  /// columns. A column that any file lacks is nullable.
+  /// File columns (the first file's order, later files' new columns after), then
+  /// partition columns. A column that any file lacks is nullable.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   const arrow::FieldVector& partition_fields() const { return partition_fields_; }
   const std::vector<Fragment>& fragments() const { return fragments_; }
@@ -71,8 +72,8 @@ class Table {
   /// 32 hexadecimal digits over relative paths, sizes and footer checksums.
   const std::string& fingerprint() const { return fingerprint_; }
 
-  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file is no
-  /// longer the one that was opened.
+  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file
+  /// is no longer the one that was opened.
   Result<std::shared_ptr<parquet::FileMetaData>> Footer(int64_t fragment) const;
   /// Opens a fragment's file for reading.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenFile(int64_t fragment) const;
@@ -103,13 +104,13 @@ struct Footer {
   int64_t serialized_bytes = 0;
 };
 
-/// Reads one footer in one read where it fits 64 KiB, else two. Corrupt (naming `display_path`)
-/// for an empty, truncated or foreign file.
+/// Reads one footer in one read where it fits 64 KiB, else two. Corrupt (naming
+/// `display_path`) for an empty, truncated or foreign file.
 Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
                           const std::string& display_path);
 
-/// One schema for two files' columns: missing columns become nullable, and types widen where
-/// nothing is lost (int8 -> int64, float -> double, string -> large_string, ...).
+/// One schema for two files' columns: missing columns become nullable, and types widen
+/// where nothing is lost (int8 -> int64, float -> double, string -> large_string, ...).
 /// SchemaMismatch naming `display_path`, the column and both types.
 Result<std::shared_ptr<arrow::Schema>> UnifySchemas(const arrow::Schema& unified,
                                                     const arrow::Schema& file,

@@ -1,0 +1,44 @@
+/// \file
+/// Strings and bytes in whichever Arrow layout they come.
+#pragma once
+
+#include <arrow/array.h>
+#include <headrace/result.h>
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace headrace::decode {
+
+/// Dictionaries and views as plain string or binary arrays; others as they are.
+Result<std::shared_ptr<arrow::Array>> PlainText(
+    const std::shared_ptr<arrow::Array>& values, arrow::MemoryPool* pool);
+
+/// Calls `visit(i, text)` for each value of a plain text array, nothing for null; stops
+/// at the first failure.
+template <typename Visit>
+Status VisitText(const arrow::Array& values, Visit&& visit) {
+  auto each = [&](const auto& typed) -> Status {
+    for (int64_t i = 0; i < typed.length(); ++i) {
+      std::optional<std::string_view> text;
+      if (typed.IsValid(i)) text = typed.GetView(i);
+      ARROW_RETURN_NOT_OK(visit(i, text));
+    }
+    return Status::OK();
+  };
+  switch (values.type_id()) {
+    case arrow::Type::STRING:
+    case arrow::Type::BINARY:
+      return each(static_cast<const arrow::BinaryArray&>(values));
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::LARGE_BINARY:
+      return each(static_cast<const arrow::LargeBinaryArray&>(values));
+    case arrow::Type::FIXED_SIZE_BINARY:
+      return each(static_cast<const arrow::FixedSizeBinaryArray&>(values));
+    default:
+      return Error(ErrorKind::kInternal, values.type()->ToString() + " is not text");
+  }
+}
+
+}  // namespace headrace::decode

@@ -1,0 +1,23 @@
+/// \file
+/// The edge where Parquet's exceptions become statuses.
+#pragma once
+
+#include <headrace/result.h>
+#include <parquet/exception.h>
+
+namespace headrace::reader {
+
+/// Calls `fn`, which returns a Status or Result. What Parquet throws of its own is
+/// Corrupt; a status that it carries through is returned as it is.
+template <typename Fn>
+auto CatchParquet(Fn&& fn) -> decltype(fn()) {
+  try {
+    return fn();
+  } catch (const parquet::ParquetStatusException& e) {
+    return e.status();
+  } catch (const parquet::ParquetException& e) {
+    return Error(ErrorKind::kCorrupt, e.what());
+  }
+}
+
+}  // namespace headrace::reader

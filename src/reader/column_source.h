@@ -1,0 +1,62 @@
+/// \file
+/// Where the values of one column of one row group come from.
+///
+/// Three ways, from the cheapest: a constant (partition values, columns that the file
+/// lacks); flat column chunks, decoded page by page and entered at any page; everything
+/// else (nested, decimal, dictionary, INT96) through Arrow's record assembly, which
+/// decodes what it passes.
+#pragma once
+
+#include <arrow/array.h>
+#include <arrow/scalar.h>
+#include <headrace/result.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/arrow/schema.h>
+#include <parquet/file_reader.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reader/read_context.h"
+
+namespace headrace::reader {
+
+/// Parquet errors may be thrown as exceptions out of these methods; RowGroupReader, their
+/// only caller, translates them. Not thread-safe.
+class ColumnSource {
+ public:
+  virtual ~ColumnSource() = default;
+  /// Exactly `rows` more values, in the file's type.
+  virtual Result<std::shared_ptr<arrow::Array>> Read(int64_t rows) = 0;
+  virtual void Skip(int64_t rows) = 0;
+};
+
+/// The same value in every row.
+std::unique_ptr<ColumnSource> MakeConstantSource(std::shared_ptr<arrow::Scalar> value,
+                                                 arrow::MemoryPool* pool);
+
+/// True if MakeFlatSource can read the leaf.
+bool IsFlat(const parquet::ColumnDescriptor& descriptor, const arrow::DataType& type);
+
+/// An open column chunk: what both Parquet sources start from.
+struct ColumnChunk {
+  parquet::ParquetFileReader* file = nullptr;
+  std::shared_ptr<arrow::io::RandomAccessFile> input;
+  const parquet::ReaderProperties* properties = nullptr;
+  int row_group = 0;
+  int64_t first_row = 0;
+};
+
+Result<std::unique_ptr<ColumnSource>> MakeFlatSource(
+    const ReadContext& context, const ColumnChunk& chunk, int leaf,
+    std::shared_ptr<arrow::DataType> type);
+
+/// Reads the leaves below a field of the file and descends to it: `depth` structs are
+/// flattened away, with their nulls.
+Result<std::unique_ptr<ColumnSource>> MakeAssembledSource(
+    const ReadContext& context, parquet::arrow::FileReader* file,
+    const ColumnChunk& chunk, const std::vector<int>& leaves, int depth);
+
+}  // namespace headrace::reader

@@ -1,0 +1,215 @@
+#include "reader/row_group_reader.h"
+
+#include <arrow/compute/api.h>
+
+#include <atomic>
+#include <utility>
+
+#include "reader/catch_parquet.h"
+#include "reader/file_schema.h"
+#include "schema/column_path.h"
+
+namespace headrace::reader {
+namespace {
+
+/// Counts what is read of a file, and puts our kinds on its errors.
+class CountingFile : public arrow::io::RandomAccessFile {
+ public:
+  CountingFile(std::shared_ptr<arrow::io::RandomAccessFile> file,
+               const ReadContext& context, int64_t fragment)
+      : file_(std::move(file)),
+        table_(context.table),
+        counters_(context.counters),
+        fragment_(fragment) {}
+
+  arrow::Status Close() override { return file_->Close(); }
+  bool closed() const override { return file_->closed(); }
+  arrow::Result<int64_t> Tell() const override { return file_->Tell(); }
+  arrow::Status Seek(int64_t position) override { return file_->Seek(position); }
+  arrow::Result<int64_t> GetSize() override { return file_->GetSize(); }
+  arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
+    return Count(file_->Read(nbytes, out));
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
+    return Count(file_->Read(nbytes));
+  }
+  arrow::Result<int64_t> ReadAt(int64_t position, int64_t nbytes, void* out) override {
+    return Count(file_->ReadAt(position, nbytes, out));
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position,
+                                                       int64_t nbytes) override {
+    return Count(file_->ReadAt(position, nbytes));
+  }
+
+ private:
+  static int64_t SizeOf(int64_t size) { return size; }
+  static int64_t SizeOf(const std::shared_ptr<arrow::Buffer>& bytes) {
+    return bytes->size();
+  }
+
+  template <typename T>
+  arrow::Result<T> Count(arrow::Result<T> result) {
+    ++counters_->read_calls;
+    if (!result.ok()) {
+      return table_->storage().Translate(result.status(),
+                                         table_->fragments()[fragment_].path);
+    }
+    counters_->bytes_read += SizeOf(*result);
+    return result;
+  }
+
+  std::shared_ptr<arrow::io::RandomAccessFile> file_;
+  const table::Table* table_;
+  ReadCounters* counters_;
+  int64_t fragment_;
+};
+
+}  // namespace
+
+Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
+                                               const std::vector<std::string>& names) {
+  std::vector<ReadColumn> columns;
+  for (const std::string& name : names) {
+    ARROW_ASSIGN_OR_RAISE(auto found, schema::ResolveColumn(*table.schema(), name));
+    ReadColumn column{std::move(found.path), std::move(found.field), -1};
+    for (size_t p = 0; p < table.partition_fields().size(); ++p) {
+      if (column.path.size() == 1 &&
+          table.partition_fields()[p]->name() == column.path[0]) {
+        column.partition = static_cast<int>(p);
+      }
+    }
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+struct RowGroupReader::OpenFile {
+  parquet::ReaderProperties properties;
+  parquet::ArrowReaderProperties arrow_properties;
+  std::shared_ptr<arrow::io::RandomAccessFile> input;
+  std::shared_ptr<parquet::FileMetaData> metadata;
+  std::unique_ptr<parquet::ParquetFileReader> parquet;
+  parquet::arrow::SchemaManifest manifest;
+  // Made when the first column needs record assembly.
+  std::unique_ptr<parquet::arrow::FileReader> assembled;
+  int row_group = 0;
+
+  Result<parquet::arrow::FileReader*> Assembled(arrow::MemoryPool* pool) {
+    if (assembled == nullptr) {
+      ARROW_ASSIGN_OR_RAISE(
+          assembled,
+          parquet::arrow::FileReader::Make(
+              pool, parquet::ParquetFileReader::Open(input, properties, metadata),
+              arrow_properties));
+    }
+    return assembled.get();
+  }
+};
+
+RowGroupReader::RowGroupReader() = default;
+RowGroupReader::~RowGroupReader() = default;
+
+Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
+    const ReadContext& context, int64_t fragment, int row_group, int64_t first_row,
+    const std::vector<ReadColumn>& columns) {
+  std::unique_ptr<RowGroupReader> reader(new RowGroupReader());
+  reader->table_ = context.table;
+  reader->pool_ = context.pool;
+  reader->fragment_ = fragment;
+  reader->file_ = std::make_unique<OpenFile>();
+  OpenFile& file = *reader->file_;
+  file.row_group = row_group;
+  file.properties = parquet::ReaderProperties(context.pool);
+  file.properties.enable_buffered_stream();
+  file.properties.set_buffer_size(context.read_buffer_bytes);
+  file.arrow_properties.set_pre_buffer(false);
+  file.arrow_properties.set_batch_size(context.tile_rows);
+  ARROW_ASSIGN_OR_RAISE(file.metadata, context.table->Footer(fragment));
+  ARROW_ASSIGN_OR_RAISE(auto input, context.table->OpenFile(fragment));
+  file.input = std::make_shared<CountingFile>(std::move(input), context, fragment);
+  Status opened = CatchParquet([&]() -> Status {
+    file.parquet =
+        parquet::ParquetFileReader::Open(file.input, file.properties, file.metadata);
+    return parquet::arrow::SchemaManifest::Make(file.metadata->schema(),
+                                                file.metadata->key_value_metadata(),
+                                                file.arrow_properties, &file.manifest);
+  });
+  if (!opened.ok()) return WithContext(opened, context.table->DisplayPath(fragment));
+  ++context.counters->row_groups_opened;
+  for (const ReadColumn& column : columns) {
+    reader->fields_.push_back(column.field);
+    Status status = CatchParquet(
+        [&] { return reader->OpenColumn(context, fragment, first_row, column); });
+    if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
+  }
+  return reader;
+}
+
+Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
+                                  int64_t first_row, const ReadColumn& column) {
+  if (column.partition >= 0) {
+    const auto& values = context.table->fragments()[fragment].partition_values;
+    sources_.push_back(MakeConstantSource(values[column.partition], pool_));
+    return Status::OK();
+  }
+  const auto* field = FindField(file_->manifest.schema_fields, column.path);
+  if (field == nullptr) {
+    sources_.push_back(
+        MakeConstantSource(arrow::MakeNullScalar(column.field->type()), pool_));
+    return Status::OK();
+  }
+  ColumnChunk chunk;
+  chunk.file = file_->parquet.get();
+  chunk.input = file_->input;
+  chunk.properties = &file_->properties;
+  chunk.row_group = file_->row_group;
+  chunk.first_row = first_row;
+  if (field->is_leaf() && IsFlat(*file_->metadata->schema()->Column(field->column_index),
+                                 *field->field->type())) {
+    ARROW_ASSIGN_OR_RAISE(auto source, MakeFlatSource(context, chunk, field->column_index,
+                                                      field->field->type()));
+    sources_.push_back(std::move(source));
+    return Status::OK();
+  }
+  std::vector<int> leaves;
+  CollectLeaves(*field, &leaves);
+  ARROW_ASSIGN_OR_RAISE(auto* assembled, file_->Assembled(pool_));
+  ARROW_ASSIGN_OR_RAISE(auto source,
+                        MakeAssembledSource(context, assembled, chunk, leaves,
+                                            static_cast<int>(column.path.size()) - 1));
+  sources_.push_back(std::move(source));
+  return Status::OK();
+}
+
+Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_t rows) {
+  auto read = CatchParquet([&]() -> Result<std::shared_ptr<arrow::Array>> {
+    ARROW_ASSIGN_OR_RAISE(auto values, sources_[column]->Read(rows));
+    const auto& type = fields_[column]->type();
+    if (values->type()->Equals(*type)) return values;
+    arrow::compute::ExecContext context(pool_);
+    ARROW_ASSIGN_OR_RAISE(
+        auto cast, arrow::compute::Cast(values, type, arrow::compute::CastOptions::Safe(),
+                                        &context));
+    return cast.make_array();
+  });
+  if (!read.ok()) return Locate(read.status(), column);
+  return read;
+}
+
+Status RowGroupReader::Locate(const Status& status, size_t column) const {
+  const ErrorKind kind = KindOf(status);
+  // CountingFile has put our kind on what storage said; Parquet's own complaints have
+  // none.
+  const bool from_storage = status.detail() != nullptr && kind != ErrorKind::kCorrupt;
+  if (from_storage || kind == ErrorKind::kResourceExhausted) return status;
+  const std::string where = table_->DisplayPath(fragment_) + ": row group " +
+                            std::to_string(file_->row_group) + ", column \"" +
+                            fields_[column]->name() + "\"";
+  if (kind == ErrorKind::kUnsupported) return WithContext(status, where);
+  return Error(ErrorKind::kCorrupt,
+               where + ": " + status.message() +
+                   ": the file is damaged; restore it, or find what else "
+                   "is broken with `headrace verify`");
+}
+
+}  // namespace headrace::reader

@@ -1,0 +1,51 @@
+/// \file
+/// Progressive reading of one row group, column by column.
+#pragma once
+
+#include <arrow/array.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "reader/column_source.h"
+#include "reader/read_context.h"
+
+namespace headrace::reader {
+
+/// An open row group. Holds a page and a dictionary per column, not the row group.
+/// Columns advance apart from each other; values come in the table's types.
+///
+/// Not thread-safe.
+class RowGroupReader {
+ public:
+  /// Opens at `first_row` of the row group: by the offset index where there is one, else
+  /// by page headers as pages are met.
+  static Result<std::unique_ptr<RowGroupReader>> Open(
+      const ReadContext& context, int64_t fragment, int row_group, int64_t first_row,
+      const std::vector<ReadColumn>& columns);
+  ~RowGroupReader();
+
+  /// The next `rows` values of a column. Corrupt if the column chunk ends before.
+  Result<std::shared_ptr<arrow::Array>> Read(size_t column, int64_t rows);
+  /// Passes over `rows` values; whole pages are not even decompressed.
+  void Skip(size_t column, int64_t rows) { sources_[column]->Skip(rows); }
+
+ private:
+  struct OpenFile;
+  RowGroupReader();
+  Status OpenColumn(const ReadContext& context, int64_t fragment, int64_t first_row,
+                    const ReadColumn& column);
+  /// The error with file, row group and column put before it.
+  Status Locate(const Status& status, size_t column) const;
+
+  const table::Table* table_ = nullptr;
+  arrow::MemoryPool* pool_ = nullptr;
+  int64_t fragment_ = 0;
+  std::unique_ptr<OpenFile> file_;
+  std::vector<std::unique_ptr<ColumnSource>> sources_;
+  std::vector<std::shared_ptr<arrow::Field>> fields_;
+};
+
+}  // namespace headrace::reader

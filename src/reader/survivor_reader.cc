@@ -1,0 +1,164 @@
+#include "reader/survivor_reader.h"
+
+#include <arrow/compute/api.h>
+#include <arrow/record_batch.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace headrace::reader {
+
+Result<ReadSpec> ReadSpec::Make(const table::Table& table,
+                                const std::vector<std::string>& selected,
+                                const expression::Filter* filter) {
+  ReadSpec spec;
+  std::vector<std::string> names = selected;
+  spec.selected = names.size();
+  spec.filter = filter;
+  if (filter != nullptr) {
+    for (const std::string& name : filter->columns()) {
+      auto found = std::find(names.begin(), names.end(), name);
+      spec.filter_inputs.push_back(static_cast<size_t>(found - names.begin()));
+      if (found == names.end()) names.push_back(name);
+    }
+  }
+  ARROW_ASSIGN_OR_RAISE(spec.columns, ResolveColumns(table, names));
+  return spec;
+}
+
+void SurvivorReader::Close() {
+  open_.reset();
+  inputs_.clear();
+  kept_.clear();
+  kept_rows_ = kept_at_ = 0;
+}
+
+Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
+  Close();
+  block_ = block;
+  next_row_ = next_survivor_ = block.filtered ? 0 : first;
+  std::vector<ReadColumn> columns = spec_->columns;
+  if (!block.filtered) columns.resize(spec_->selected);
+  ARROW_ASSIGN_OR_RAISE(open_,
+                        RowGroupReader::Open(*context_, block.fragment, block.row_group,
+                                             block.first_row + next_row_, columns));
+  return Status::OK();
+}
+
+Status SurvivorReader::Read(const BlockRef& block, int64_t first, int64_t rows,
+                            const Sink& sink) {
+  const bool goes_on = open_ != nullptr && block_.fragment == block.fragment &&
+                       block_.row_group == block.row_group &&
+                       block_.first_row == block.first_row && next_survivor_ == first;
+  if (!goes_on) ARROW_RETURN_NOT_OK(OpenAt(block, first));
+  Status status = block.filtered ? ReadFiltered(first, rows, sink) : ReadAll(rows, sink);
+  // A failed read leaves columns at different rows; a finished block's pages are let go.
+  const bool finished = next_row_ == block_.rows && kept_at_ == kept_rows_;
+  if (!status.ok() || finished) Close();
+  return status;
+}
+
+Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
+  // Column by column, so that a window's column stays in the cache while it is written.
+  for (size_t column = 0; column < spec_->selected; ++column) {
+    for (int64_t at = 0; at < rows; at += context_->tile_rows) {
+      const int64_t count = std::min(context_->tile_rows, rows - at);
+      ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(column, count));
+      ARROW_RETURN_NOT_OK(sink(column, at, values));
+    }
+  }
+  next_row_ += rows;
+  next_survivor_ += rows;
+  return Status::OK();
+}
+
+Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
+  const int64_t rows = std::min(context_->tile_rows, block_.rows - next_row_);
+  if (rows == 0) {
+    return Error(ErrorKind::kInternal,
+                 context_->table->DisplayPath(block_.fragment) + ": row group " +
+                     std::to_string(block_.row_group) +
+                     " has fewer rows that pass the filter than were counted");
+  }
+  inputs_.clear();
+  for (size_t input : spec_->filter_inputs) {
+    ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(input, rows));
+    inputs_.push_back(std::move(values));
+  }
+  auto batch = arrow::RecordBatch::Make(spec_->filter->input_schema(), rows, inputs_);
+  ARROW_ASSIGN_OR_RAISE(*passing, spec_->filter->Evaluate(*batch, context_->pool));
+  next_row_ += rows;
+  return Status::OK();
+}
+
+Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t survivors) {
+  arrow::compute::ExecContext exec(context_->pool);
+  kept_.clear();
+  for (size_t column = 0; column < spec_->selected; ++column) {
+    const auto& inputs = spec_->filter_inputs;
+    auto input = std::find(inputs.begin(), inputs.end(), column);
+    std::shared_ptr<arrow::Array> values;
+    if (input != inputs.end()) {
+      values = inputs_[static_cast<size_t>(input - inputs.begin())];
+    } else {
+      ARROW_ASSIGN_OR_RAISE(values, open_->Read(column, passing.length()));
+    }
+    if (survivors < passing.length()) {
+      ARROW_ASSIGN_OR_RAISE(
+          auto kept,
+          arrow::compute::Filter(values, arrow::Datum(passing.data()),
+                                 arrow::compute::FilterOptions::Defaults(), &exec));
+      values = kept.make_array();
+    }
+    kept_.push_back(std::move(values));
+  }
+  kept_rows_ = survivors;
+  kept_at_ = 0;
+  return Status::OK();
+}
+
+Status SurvivorReader::ReadFiltered(int64_t first, int64_t rows, const Sink& sink) {
+  for (int64_t done = 0; done < rows;) {
+    if (kept_at_ == kept_rows_) {
+      std::shared_ptr<arrow::BooleanArray> passing;
+      ARROW_RETURN_NOT_OK(NextTile(&passing));
+      const int64_t survivors = passing->true_count();
+      if (next_survivor_ + survivors <= first) {
+        // Nothing wanted here: the columns that the filter did not read are passed over.
+        for (size_t column = 0; column < spec_->selected; ++column) {
+          const auto& inputs = spec_->filter_inputs;
+          if (std::find(inputs.begin(), inputs.end(), column) == inputs.end()) {
+            open_->Skip(column, passing->length());
+          }
+        }
+        next_survivor_ += survivors;
+        continue;
+      }
+      ARROW_RETURN_NOT_OK(TakeTile(*passing, survivors));
+      kept_at_ = std::max<int64_t>(0, first - next_survivor_);
+      next_survivor_ += kept_at_;
+    }
+    const int64_t count = std::min(rows - done, kept_rows_ - kept_at_);
+    for (size_t column = 0; column < spec_->selected; ++column) {
+      ARROW_RETURN_NOT_OK(sink(column, done, kept_[column]->Slice(kept_at_, count)));
+    }
+    kept_at_ += count;
+    next_survivor_ += count;
+    done += count;
+  }
+  return Status::OK();
+}
+
+Result<int64_t> SurvivorReader::Count(const BlockRef& block) {
+  ARROW_RETURN_NOT_OK(OpenAt(block, 0));
+  int64_t survivors = 0;
+  while (next_row_ < block_.rows) {
+    std::shared_ptr<arrow::BooleanArray> passing;
+    ARROW_RETURN_NOT_OK(NextTile(&passing));
+    survivors += passing->true_count();
+  }
+  Close();
+  return survivors;
+}
+
+}  // namespace headrace::reader

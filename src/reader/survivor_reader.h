@@ -1,0 +1,89 @@
+/// \file
+/// Reading the survivors of a filter, block by block, in stored order.
+#pragma once
+
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "expression/filter.h"
+#include "reader/read_context.h"
+#include "reader/row_group_reader.h"
+
+namespace headrace::reader {
+
+/// A block as readers need it.
+struct BlockRef {
+  int64_t fragment = 0;
+  int row_group = 0;
+  int64_t first_row = 0;  ///< In the row group.
+  int64_t rows = 0;
+  /// The filter must be evaluated; else every row is a survivor.
+  bool filtered = false;
+};
+
+/// What to read: the selected columns first, then those that only the filter needs.
+struct ReadSpec {
+  std::vector<ReadColumn> columns;
+  /// How many of `columns` are delivered.
+  size_t selected = 0;
+  /// Null: no filter. Its columns()[i] is columns[filter_inputs[i]].
+  const expression::Filter* filter = nullptr;
+  std::vector<size_t> filter_inputs;
+
+  /// Resolves names; a filter column that is also selected is read once.
+  static Result<ReadSpec> Make(const table::Table& table,
+                               const std::vector<std::string>& selected,
+                               const expression::Filter* filter);
+};
+
+/// Takes values as they are read: `values` are those of survivors [at, at + length) of
+/// the requested run, in a selected column.
+using Sink = std::function<Status(size_t column, int64_t at,
+                                  const std::shared_ptr<arrow::Array>& values)>;
+
+/// Reads runs of survivors. A run that goes on where the last one ended continues in the
+/// open row group; any other opens its row group anew, evaluating the filter from the
+/// block's start.
+///
+/// Not thread-safe. `context` and `spec` outlive it.
+class SurvivorReader {
+ public:
+  SurvivorReader(const ReadContext* context, const ReadSpec* spec)
+      : context_(context), spec_(spec) {}
+
+  /// Survivors [first, first + rows) of the block.
+  Status Read(const BlockRef& block, int64_t first, int64_t rows, const Sink& sink);
+  /// Counts a filtered block's survivors, reading only the filter's columns.
+  Result<int64_t> Count(const BlockRef& block);
+  /// Lets go of the open row group.
+  void Close();
+
+ private:
+  Status OpenAt(const BlockRef& block, int64_t first);
+  Status ReadAll(int64_t rows, const Sink& sink);
+  Status ReadFiltered(int64_t first, int64_t rows, const Sink& sink);
+  /// Evaluates the filter on the next tile; `passing` gets a boolean a row.
+  Status NextTile(std::shared_ptr<arrow::BooleanArray>* passing);
+  /// Reads the tile's selected columns and keeps its survivors.
+  Status TakeTile(const arrow::BooleanArray& passing, int64_t survivors);
+
+  const ReadContext* context_;
+  const ReadSpec* spec_;
+  std::unique_ptr<RowGroupReader> open_;
+  BlockRef block_;
+  int64_t next_row_ = 0;  // in the block: the first row not yet read
+  int64_t next_survivor_ =
+      0;  // among the block's: the first not yet delivered or skipped
+  // Filtered blocks: the current tile's inputs, and its survivors not yet delivered.
+  arrow::ArrayVector inputs_;
+  arrow::ArrayVector kept_;
+  int64_t kept_at_ = 0;
+  int64_t kept_rows_ = 0;
+};
+
+}  // namespace headrace::reader

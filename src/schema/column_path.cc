@@ -1,0 +1,69 @@
+#include "schema/column_path.h"
+
+#include <algorithm>
+
+namespace headrace::schema {
+namespace {
+
+constexpr int kNamesShown = 12;
+
+std::string NamesOf(const arrow::FieldVector& fields) {
+  std::string names;
+  int shown = 0;
+  for (const auto& field : fields) {
+    if (shown++ == kNamesShown) return names + ", ...";
+    names += (names.empty() ? "" : ", ") + field->name();
+  }
+  return names.empty() ? "none" : names;
+}
+
+// Follows `rest` below `parent`, trying ever longer names so that a name with a dot is
+// found.
+bool Descend(const arrow::Field& parent, std::string_view rest, ColumnPath* out) {
+  if (parent.type()->id() != arrow::Type::STRUCT) return false;
+  for (size_t dot = rest.find('.');; dot = rest.find('.', dot + 1)) {
+    const std::string_view name = rest.substr(0, dot);
+    for (const auto& child : parent.type()->fields()) {
+      if (child->name() != name) continue;
+      out->path.emplace_back(name);
+      const bool nullable = parent.nullable() || child->nullable();
+      if (dot == std::string_view::npos) {
+        out->field = child->WithNullable(nullable);
+        return true;
+      }
+      if (Descend(*child->WithNullable(nullable), rest.substr(dot + 1), out)) return true;
+      out->path.pop_back();
+    }
+    if (dot == std::string_view::npos) return false;
+  }
+}
+
+}  // namespace
+
+Result<ColumnPath> ResolveColumn(const arrow::Schema& schema, std::string_view name) {
+  ColumnPath found;
+  const std::string text(name);
+  if (auto field = schema.GetFieldByName(text)) {
+    return ColumnPath{{text}, field};
+  }
+  for (size_t dot = name.find('.'); dot != std::string_view::npos;
+       dot = name.find('.', dot + 1)) {
+    auto parent = schema.GetFieldByName(std::string(name.substr(0, dot)));
+    if (parent == nullptr) continue;
+    found.path = {parent->name()};
+    if (Descend(*parent, name.substr(dot + 1), &found)) {
+      found.field = found.field->WithName(text);
+      return found;
+    }
+    if (parent->type()->id() == arrow::Type::STRUCT) {
+      return Error(ErrorKind::kNotFound,
+                   "column \"" + text + "\" is not in the table: \"" + parent->name() +
+                       "\" has the fields " + NamesOf(parent->type()->fields()));
+    }
+  }
+  return Error(ErrorKind::kNotFound,
+               "column \"" + text + "\" is not in the table, which has the columns " +
+                   NamesOf(schema.fields()));
+}
+
+}  // namespace headrace::schema

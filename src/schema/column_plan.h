@@ -1,0 +1,82 @@
+/// \file
+/// ColumnPlan: how one selected column becomes a column of the batch. Policies are bound
+/// to the stored type once, here, so that later stages only follow.
+#pragma once
+
+#include <arrow/type.h>
+#include <headrace/batch.h>
+#include <headrace/column_policy.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace headrace::schema {
+
+/// What users said of columns, by name (dotted for nested fields).
+struct ColumnChoices {
+  std::map<std::string, std::string> casts;
+  std::map<std::string, NullPolicy> nulls;
+  std::map<std::string, RaggedPolicy> ragged;
+  std::map<std::string, CodesPolicy> codes;
+  std::vector<PackSpec> packs;
+
+  bool operator==(const ColumnChoices&) const = default;
+};
+
+/// The form of a column in a batch.
+enum class Form {
+  kScalar,         ///< (batch,) tensor.
+  kCodes,          ///< (batch,) int32 tensor of vocabulary indices.
+  kList,           ///< Lists of one dimension; lengths by the ragged policy.
+  kFixedShape,     ///< (batch, *shape) tensor.
+  kVariableShape,  ///< arrow.variable_shape_tensor; shapes by the ragged policy.
+  kObject,         ///< Strings or bytes, as an Arrow array.
+  kArrow,          ///< Any stored type, as an Arrow array (`to="arrow"` only).
+};
+
+struct ColumnPlan {
+  std::string name;
+  std::shared_ptr<arrow::DataType> type;  ///< As stored in the table.
+  /// What `Cast` makes of `type`; equal to it where nothing is cast.
+  std::shared_ptr<arrow::DataType> cast_type;
+  Form form = Form::kScalar;
+  /// Element as stored and as delivered (forms with tensors).
+  DType stored_dtype = DType::kFloat32;
+  DType dtype = DType::kFloat32;
+  /// kFixedShape: dimensions after the batch.
+  std::vector<int64_t> shape;
+  NullPolicy nulls;
+  RaggedPolicy ragged;
+  /// kCodes. Absent until the scan for distinct values has been made.
+  std::optional<std::vector<std::string>> vocabulary;
+  /// The pack it goes to, or -1; and its place there.
+  int pack = -1;
+  int pack_position = 0;
+
+  /// Values of fixed width that a shuffle window keeps at their permuted place.
+  bool fixed_width() const { return form == Form::kScalar && !stored_as_decimal; }
+  bool stored_as_decimal = false;
+  /// Mean bytes of a value in memory, for the memory floor; exact for fixed width.
+  int64_t value_bytes = 8;
+};
+
+/// Binds choices to the selected columns. `arrow`: columns without a policy pass as they
+/// are. Errors name the column: NotFound for a policy on a column that is not selected,
+/// InvalidArgument for a policy that does not suit the type, Unsupported for a type that
+/// no tensor can hold, with what to do.
+Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
+                                            const ColumnChoices& choices, bool arrow);
+
+/// The type that a cast gives a column; the column's own type where there is none.
+Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
+                                                  const ColumnChoices& choices);
+
+/// Checks that every policy names a selected column and suits its type.
+Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices);
+
+}  // namespace headrace::schema

@@ -1,0 +1,86 @@
+/// \file
+/// Window: the stored-form columns of one shuffle window.
+///
+/// Rows arrive in read order and are delivered in permuted order. Columns of fixed width
+/// are written straight to their permuted place, so that drawing is sequential; other
+/// columns are kept as they arrived, with the inverse permutation, and gathered when
+/// drawn.
+#pragma once
+
+#include <arrow/array.h>
+#include <arrow/buffer.h>
+#include <arrow/memory_pool.h>
+#include <arrow/type.h>
+#include <headrace/batch.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace headrace::window {
+
+/// How a window keeps a column.
+struct WindowColumn {
+  std::shared_ptr<arrow::DataType> type;
+  /// Set for columns that are kept as elements at their permuted place.
+  std::optional<DType> fixed;
+};
+
+/// Bytes of a fixed-width column's values and validity for some rows.
+int64_t FixedColumnBytes(DType dtype, int64_t rows);
+
+/// Filled by one thread, then read by one. Memory comes from the pool.
+class Window {
+ public:
+  /// `placement[j]` is the delivered place of row j as read; empty: rows keep their
+  /// order. It must live until `Seal`.
+  static Result<std::unique_ptr<Window>> Make(const std::vector<WindowColumn>& columns,
+                                              int64_t rows,
+                                              std::span<const uint32_t> placement,
+                                              arrow::MemoryPool* pool);
+
+  /// Puts rows [at, at + length) in read order of a column.
+  Status Put(size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values);
+  /// Ends the filling. REQUIRES: every column got every row.
+  Status Seal();
+
+  int64_t rows() const { return rows_; }
+
+  /// Fixed-width column: elements in delivered order (booleans as bytes).
+  const uint8_t* values(size_t column) const { return kept_[column].values->data(); }
+  /// Fixed-width column: a byte a row in delivered order, 1 where the value is there;
+  /// null where all are.
+  const uint8_t* valid(size_t column) const {
+    return kept_[column].any_null ? kept_[column].valid->data() : nullptr;
+  }
+
+  /// Other columns: delivered rows [from, from + rows), gathered into new memory of
+  /// `pool` (all but dictionaries and views, which share the window's).
+  Result<std::shared_ptr<arrow::Array>> Gather(size_t column, int64_t from, int64_t rows,
+                                               arrow::MemoryPool* pool) const;
+
+ private:
+  struct Kept {
+    std::shared_ptr<arrow::Buffer> values;
+    std::shared_ptr<arrow::Buffer> valid;
+    bool any_null = false;
+    arrow::ArrayVector arrays;  // not fixed: as they arrived
+  };
+
+  Window() = default;
+  Status PutFixed(Kept* kept, DType dtype, int64_t at, const arrow::Array& values);
+
+  std::vector<WindowColumn> columns_;
+  std::vector<Kept> kept_;
+  int64_t rows_ = 0;
+  std::span<const uint32_t> placement_;
+  std::shared_ptr<arrow::Buffer>
+      inverse_;  // uint32 indices; null if all columns are fixed
+  arrow::MemoryPool* pool_ = nullptr;
+};
+
+}  // namespace headrace::window
