@@ -1,29 +1,16 @@
 """Each house rule of tools/tidy.py catches the fault that it is there for."""
 
-import importlib.util
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import tidy
 
 ROOT = Path(__file__).parents[2]
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tidy: Any = load(ROOT / "tools/tidy.py")
 RULES = tomllib.loads((ROOT / "tools/layers.toml").read_text())
 
 
