@@ -1,5 +1,5 @@
-// One epoch over a table from C++: opens it, chooses columns and rows, and takes the mean of
-// each column, batch by batch, where a training loop would take a step.
+// One epoch over a table from C++: opens it, chooses columns and rows, and takes the mean
+// of each column, batch by batch, where a training loop would take a step.
 //
 //   train_loop TABLE COLUMN [COLUMN...] [--where FILTER]
 #include <arrow/compute/initialize.h>
@@ -59,7 +59,8 @@ headrace::Status Train(const Arguments& arguments) {
   }
   std::cout << "rows " << rows << "\n";
   for (const std::string& column : arguments.columns) {
-    std::cout << "mean " << column << " " << (rows == 0 ? 0.0 : sums[column] / rows) << "\n";
+    std::cout << "mean " << column << " " << (rows == 0 ? 0.0 : sums[column] / rows)
+              << "\n";
   }
   return headrace::Status::OK();
 }

@@ -31,7 +31,7 @@ def test_every_error_kind_has_a_page_and_every_page_a_kind() -> None:
     kinds = re.findall(r"^\s*k(\w+),", enumeration[1], re.MULTILINE)
     assert len(kinds) == 12
     pages = {path.stem: path for path in (ROOT / "docs/errors").glob("*.md")}
-    pages.pop("README")
+    del pages["README"]
     assert set(pages) == set(kinds)
     for kind, page in pages.items():
         assert page.read_text().startswith(f"# {kind}\n")
