@@ -27,7 +27,9 @@ struct OpenOptions {
   /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns
   /// not named are inferred: int32, int64, date32, else string.
   std::map<std::string, std::string> partition_types;
-  /// Threads that read footers. Part of no contract.
+  /// Where survivor counts of filters are remembered between processes; empty: nowhere.
+  std::string cache_folder;
+  /// Threads that read footers and count survivors.
   int num_threads = 8;
 };
 
@@ -52,6 +54,8 @@ struct ScanSummary {
   std::string ToString() const;
   std::string ToJson() const;
 };
+
+struct DatasetImpl;
 
 /// A lazy choice over one version of a table: columns, rows, and how they become tensors.
 /// Pinned when opened: later changes of the files are an error, never other rows.
@@ -112,9 +116,8 @@ class Dataset {
 
  private:
   friend class DatasetAccess;
-  struct Impl;
-  explicit Dataset(std::shared_ptr<const Impl> impl);
-  std::shared_ptr<const Impl> impl_;
+  explicit Dataset(std::shared_ptr<const DatasetImpl> impl);
+  std::shared_ptr<const DatasetImpl> impl_;
 };
 
 }  // namespace headrace

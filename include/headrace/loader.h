@@ -19,7 +19,8 @@ namespace headrace {
 struct LoaderOptions {
   /// Samples per step and rank.
   int64_t batch_size = 256;
-  bool shuffle = true;
+  /// Absent: true, or what a loaded state says.
+  std::optional<bool> shuffle;
   /// Absent: 0, or what a loaded state says.
   std::optional<uint64_t> seed;
   int64_t epoch = 0;
@@ -51,12 +52,13 @@ struct LoaderStats {
   int64_t batches = 0;
   int64_t bytes_read = 0;
   int64_t read_calls = 0;
-  /// Rows decoded, delivered or not: the prefix of a resumed row group counts.
-  int64_t rows_decoded = 0;
-  /// Rows passed over by page headers or the offset index, without being decoded.
-  int64_t rows_skipped = 0;
+  /// Values decoded, delivered or not: those before a resumed position count.
+  int64_t values_decoded = 0;
+  /// Values passed over by page headers or the offset index, without being decoded.
+  int64_t values_skipped = 0;
   int64_t row_groups_pruned = 0;
-  int64_t row_groups_read = 0;
+  /// Row groups opened, each time one was.
+  int64_t row_groups_opened = 0;
   int64_t memory_peak = 0;
   int64_t memory_budget = 0;
   /// The smallest budget that would have been accepted.
@@ -72,7 +74,8 @@ struct LoaderStats {
 /// Thread-safety: one consumer at a time; `Close` may be called from any thread.
 class Loader {
  public:
-  /// Validates, plans, counts the filter's survivors; starts no thread before `Next`.
+  /// Validates, plans, and counts the filter's survivors; the loader's threads start with the
+  /// first `Next`.
   /// Errors: InvalidArgument (naming the option), ResourceExhausted (budget below the
   /// floor, with both numbers), Unsupported (naming the column).
   static Result<std::unique_ptr<Loader>> Make(const Dataset& dataset,
@@ -83,6 +86,9 @@ class Loader {
 
   /// The next batch, or nothing at the end of the epoch.
   Result<std::optional<TensorBatch>> Next();
+  /// Waits until `Next` would not block, at most `timeout_ms`; false if it still would. For
+  /// callers that must look up now and then, as for Ctrl-C.
+  Result<bool> WaitReady(int64_t timeout_ms);
   /// Begins a pass: at the position of a loaded state once, else at the epoch's start.
   Status Restart();
   /// Steps of the pass that `Restart` would begin or that is under way, the same on every

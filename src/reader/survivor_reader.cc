@@ -45,17 +45,34 @@ Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
   return Status::OK();
 }
 
+bool SurvivorReader::IsOpen(const BlockRef& block) const {
+  return open_ != nullptr && block_.fragment == block.fragment &&
+         block_.row_group == block.row_group && block_.first_row == block.first_row;
+}
+
 Status SurvivorReader::Read(const BlockRef& block, int64_t first, int64_t rows,
                             const Sink& sink) {
-  const bool goes_on = open_ != nullptr && block_.fragment == block.fragment &&
-                       block_.row_group == block.row_group &&
-                       block_.first_row == block.first_row && next_survivor_ == first;
-  if (!goes_on) ARROW_RETURN_NOT_OK(OpenAt(block, first));
+  if (!IsOpen(block) || next_survivor_ != first) ARROW_RETURN_NOT_OK(OpenAt(block, first));
   Status status = block.filtered ? ReadFiltered(first, rows, sink) : ReadAll(rows, sink);
   // A failed read leaves columns at different rows; a finished block's pages are let go.
   const bool finished = next_row_ == block_.rows && kept_at_ == kept_rows_;
   if (!status.ok() || finished) Close();
   return status;
+}
+
+Result<int64_t> SurvivorReader::ReadNext(const BlockRef& block, const Sink& sink) {
+  if (!IsOpen(block)) ARROW_RETURN_NOT_OK(OpenAt(block, 0));
+  int64_t rows = 0;
+  if (block.filtered) {
+    ARROW_RETURN_NOT_OK(FillKept(next_survivor_));
+    rows = kept_rows_ - kept_at_;
+    ARROW_RETURN_NOT_OK(DeliverKept(0, rows, sink));
+  } else {
+    rows = std::min(context_->tile_rows, block_.rows - next_row_);
+    ARROW_RETURN_NOT_OK(ReadAll(rows, sink));
+  }
+  if (rows == 0) Close();
+  return rows;
 }
 
 Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
@@ -74,12 +91,6 @@ Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
 
 Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
   const int64_t rows = std::min(context_->tile_rows, block_.rows - next_row_);
-  if (rows == 0) {
-    return Error(ErrorKind::kInternal,
-                 context_->table->DisplayPath(block_.fragment) + ": row group " +
-                     std::to_string(block_.row_group) +
-                     " has fewer rows that pass the filter than were counted");
-  }
   inputs_.clear();
   for (size_t input : spec_->filter_inputs) {
     ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(input, rows));
@@ -117,33 +128,49 @@ Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t surv
   return Status::OK();
 }
 
-Status SurvivorReader::ReadFiltered(int64_t first, int64_t rows, const Sink& sink) {
-  for (int64_t done = 0; done < rows;) {
-    if (kept_at_ == kept_rows_) {
-      std::shared_ptr<arrow::BooleanArray> passing;
-      ARROW_RETURN_NOT_OK(NextTile(&passing));
-      const int64_t survivors = passing->true_count();
-      if (next_survivor_ + survivors <= first) {
-        // Nothing wanted here: the columns that the filter did not read are passed over.
-        for (size_t column = 0; column < spec_->selected; ++column) {
-          const auto& inputs = spec_->filter_inputs;
-          if (std::find(inputs.begin(), inputs.end(), column) == inputs.end()) {
-            open_->Skip(column, passing->length());
-          }
-        }
-        next_survivor_ += survivors;
-        continue;
-      }
+Status SurvivorReader::FillKept(int64_t first) {
+  const auto& inputs = spec_->filter_inputs;
+  while (kept_at_ == kept_rows_ && next_row_ < block_.rows) {
+    std::shared_ptr<arrow::BooleanArray> passing;
+    ARROW_RETURN_NOT_OK(NextTile(&passing));
+    const int64_t survivors = passing->true_count();
+    if (next_survivor_ + survivors > first) {
       ARROW_RETURN_NOT_OK(TakeTile(*passing, survivors));
       kept_at_ = std::max<int64_t>(0, first - next_survivor_);
       next_survivor_ += kept_at_;
+      return Status::OK();
     }
-    const int64_t count = std::min(rows - done, kept_rows_ - kept_at_);
+    // Nothing wanted here: the columns that the filter did not read are passed over.
     for (size_t column = 0; column < spec_->selected; ++column) {
-      ARROW_RETURN_NOT_OK(sink(column, done, kept_[column]->Slice(kept_at_, count)));
+      if (std::find(inputs.begin(), inputs.end(), column) == inputs.end()) {
+        open_->Skip(column, passing->length());
+      }
     }
-    kept_at_ += count;
-    next_survivor_ += count;
+    next_survivor_ += survivors;
+  }
+  return Status::OK();
+}
+
+Status SurvivorReader::DeliverKept(int64_t at, int64_t rows, const Sink& sink) {
+  for (size_t column = 0; rows > 0 && column < spec_->selected; ++column) {
+    ARROW_RETURN_NOT_OK(sink(column, at, kept_[column]->Slice(kept_at_, rows)));
+  }
+  kept_at_ += rows;
+  next_survivor_ += rows;
+  return Status::OK();
+}
+
+Status SurvivorReader::ReadFiltered(int64_t first, int64_t rows, const Sink& sink) {
+  for (int64_t done = 0; done < rows;) {
+    ARROW_RETURN_NOT_OK(FillKept(first + done));
+    const int64_t count = std::min(rows - done, kept_rows_ - kept_at_);
+    if (count == 0) {
+      return Error(ErrorKind::kInternal,
+                   context_->table->DisplayPath(block_.fragment) + ": row group " +
+                       std::to_string(block_.row_group) +
+                       " has fewer rows that pass the filter than were counted");
+    }
+    ARROW_RETURN_NOT_OK(DeliverKept(done, count, sink));
     done += count;
   }
   return Status::OK();

@@ -2,10 +2,10 @@
 
 #include <arrow/util/float16.h>
 
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <sstream>
 #include <type_traits>
 #include <utility>
 
@@ -150,6 +150,13 @@ auto Visit(DType dtype, Fn&& fn) {
   return fn(PlainTag<double>{});
 }
 
+// The shortest text that reads back as the same number.
+template <typename V>
+std::string Shortest(V value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof(text), value).ptr};
+}
+
 }  // namespace
 
 std::optional<int64_t> Convert(DType from, DType to, const ConvertSpan& span) {
@@ -165,9 +172,7 @@ std::string ElementToString(DType dtype, const uint8_t* element) {
     using Tag = decltype(tag);
     typename Tag::Storage stored;
     std::memcpy(&stored, element, sizeof(stored));
-    std::ostringstream text;
-    text << +Load<Tag>(stored);
-    return text.str();
+    return Shortest(+Load<Tag>(stored));
   });
 }
 
@@ -185,13 +190,7 @@ Status StoreNumber(const Number& number, DType dtype, uint8_t* out) {
 }
 
 std::string NumberToString(const Number& number) {
-  std::ostringstream text;
-  if (number.is_integer) {
-    text << number.integer;
-  } else {
-    text << number.real;
-  }
-  return text.str();
+  return number.is_integer ? Shortest(number.integer) : Shortest(number.real);
 }
 
 }  // namespace headrace::schema

@@ -77,6 +77,8 @@ class Table {
   Result<std::shared_ptr<parquet::FileMetaData>> Footer(int64_t fragment) const;
   /// Opens a fragment's file for reading.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenFile(int64_t fragment) const;
+  /// The first URI as users know it, without credentials, and how many more there are.
+  std::string DisplayUri() const;
   /// The fragment's path as users know it.
   std::string DisplayPath(int64_t fragment) const;
   const storage::Storage& storage() const { return *storage_; }

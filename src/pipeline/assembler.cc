@@ -1,0 +1,94 @@
+#include "pipeline/assembler.h"
+
+#include <utility>
+
+#include "schema/tensor.h"
+
+namespace headrace::pipeline {
+
+Result<std::unique_ptr<Assembler>> Assembler::Make(std::vector<schema::ColumnPlan> columns,
+                                                   std::vector<PackSpec> packs) {
+  std::unique_ptr<Assembler> assembler(new Assembler());
+  for (const schema::ColumnPlan& column : columns) {
+    std::unique_ptr<decode::ColumnDecoder> decoder;
+    if (!column.fixed_width()) {
+      ARROW_ASSIGN_OR_RAISE(decoder, decode::ColumnDecoder::Make(column));
+    }
+    assembler->decoders_.push_back(std::move(decoder));
+  }
+  assembler->columns_ = std::move(columns);
+  assembler->packs_ = std::move(packs);
+  return assembler;
+}
+
+std::vector<window::WindowColumn> Assembler::window_columns() const {
+  std::vector<window::WindowColumn> columns;
+  for (const schema::ColumnPlan& column : columns_) {
+    window::WindowColumn kept{column.type, std::nullopt};
+    if (column.fixed_width()) kept.fixed = column.stored_dtype;
+    columns.push_back(std::move(kept));
+  }
+  return columns;
+}
+
+Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                              std::vector<int>* pack_at) const {
+  const schema::ColumnPlan& plan = columns_[column];
+  std::string name = plan.name;
+  std::vector<int64_t> shape = {drawing.rows};
+  int64_t stride = 1;
+  int at = -1;
+  if (plan.pack >= 0) {
+    const PackSpec& pack = packs_[static_cast<size_t>(plan.pack)];
+    name = pack.name;
+    stride = static_cast<int64_t>(pack.columns.size());
+    shape.push_back(stride);
+    at = (*pack_at)[static_cast<size_t>(plan.pack)];
+  }
+  if (at < 0) {
+    ARROW_ASSIGN_OR_RAISE(Tensor tensor,
+                          schema::AllocateTensor(plan.dtype, shape, drawing.pool));
+    at = static_cast<int>(batch->columns.size());
+    batch->names.push_back(std::move(name));
+    batch->columns.emplace_back(std::move(tensor));
+    if (plan.pack >= 0) (*pack_at)[static_cast<size_t>(plan.pack)] = at;
+  }
+  Tensor mask;
+  uint8_t* out = std::get<Tensor>(batch->columns[static_cast<size_t>(at)]).buffer->mutable_data();
+  ARROW_RETURN_NOT_OK(batch::DrawFixed(drawing, column, plan,
+                                       out + plan.pack_position * ByteWidth(plan.dtype), stride,
+                                       &mask));
+  if (mask.buffer != nullptr) {
+    batch->names.push_back(plan.name + "_mask");
+    batch->columns.emplace_back(std::move(mask));
+  }
+  return Status::OK();
+}
+
+Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {
+  TensorBatch batch;
+  batch.rows = drawing.rows;
+  std::vector<int> pack_at(packs_.size(), -1);
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    if (decoders_[c] == nullptr) {
+      ARROW_RETURN_NOT_OK(AppendFixed(drawing, c, &batch, &pack_at));
+      continue;
+    }
+    ARROW_ASSIGN_OR_RAISE(auto values, batch::Gather(drawing, c));
+    ARROW_RETURN_NOT_OK(decoders_[c]->Decode(values, drawing.locate, drawing.pool, &batch));
+  }
+  return batch;
+}
+
+Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,
+                   TensorBatch* batch) {
+  ARROW_ASSIGN_OR_RAISE(
+      Tensor tensor,
+      schema::AllocateTensor(DType::kBool, {static_cast<int64_t>(valid.size())}, pool));
+  for (size_t i = 0; i < valid.size(); ++i) tensor.buffer->mutable_data()[i] = valid[i] ? 1 : 0;
+  batch->names.emplace_back("valid");
+  batch->columns.emplace_back(std::move(tensor));
+  return Status::OK();
+}
+
+}  // namespace headrace::pipeline

@@ -1,0 +1,44 @@
+/// \file
+/// From windows to the batch of one step.
+#pragma once
+
+#include <headrace/batch.h>
+#include <headrace/result.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/batch_pool.h"
+#include "batch/draw.h"
+#include "decode/column_decoder.h"
+#include "schema/column_plan.h"
+
+namespace headrace::pipeline {
+
+/// Turns drawn samples into a batch. Immutable; thread-safe.
+class Assembler {
+ public:
+  static Result<std::unique_ptr<Assembler>> Make(std::vector<schema::ColumnPlan> columns,
+                                                 std::vector<PackSpec> packs);
+
+  const std::vector<schema::ColumnPlan>& columns() const { return columns_; }
+  /// How windows keep the columns.
+  std::vector<window::WindowColumn> window_columns() const;
+
+  /// The batch of a drawing; its memory is drawing.pool's.
+  Result<TensorBatch> Assemble(const batch::Drawing& drawing) const;
+
+ private:
+  Assembler() = default;
+  Status AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                     std::vector<int>* pack_at) const;
+
+  std::vector<schema::ColumnPlan> columns_;
+  std::vector<PackSpec> packs_;
+  std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;  // null: drawn as fixed
+};
+
+/// Appends the boolean `valid` of a padded step.
+Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool, TensorBatch* batch);
+
+}  // namespace headrace::pipeline

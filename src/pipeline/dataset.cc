@@ -1,0 +1,250 @@
+#include <arrow/compute/initialize.h>
+#include <arrow/record_batch.h>
+#include <arrow/table.h>
+#include <headrace/dataset.h>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "pipeline/dataset_impl.h"
+#include "pipeline/dataset_json.h"
+#include "pipeline/scan.h"
+#include "pipeline/scan_reader.h"
+#include "pipeline/thread_executor.h"
+#include "schema/column_path.h"
+
+namespace headrace {
+namespace {
+
+// Arrow's compute kernels are registered once a process.
+Status InitializeCompute() {
+  static const Status status = arrow::compute::Initialize();
+  return status;
+}
+
+std::string Quoted(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "\"" : ", \"") + name + "\"";
+  }
+  return text;
+}
+
+}  // namespace
+
+Dataset::Dataset(std::shared_ptr<const DatasetImpl> impl) : impl_(std::move(impl)) {}
+Dataset::Dataset(const Dataset&) = default;
+Dataset::Dataset(Dataset&&) noexcept = default;
+Dataset& Dataset::operator=(const Dataset&) = default;
+Dataset& Dataset::operator=(Dataset&&) noexcept = default;
+Dataset::~Dataset() = default;
+
+Status DatasetImpl::Bind() {
+  columns.clear();
+  if (select) {
+    columns = *select;
+  } else {
+    for (const auto& field : table->schema()->fields()) columns.push_back(field->name());
+  }
+  arrow::FieldVector stored, cast;
+  for (const std::string& name : columns) {
+    ARROW_ASSIGN_OR_RAISE(auto column, schema::ResolveColumn(*table->schema(), name));
+    stored.push_back(column.field->WithName(name));
+  }
+  stored_schema = arrow::schema(stored);
+  ARROW_RETURN_NOT_OK(schema::CheckChoices(*stored_schema, choices));
+  for (const auto& field : stored) {
+    ARROW_ASSIGN_OR_RAISE(auto type, schema::CastType(*field, choices));
+    cast.push_back(field->WithType(type));
+  }
+  schema = arrow::schema(std::move(cast));
+  filter.reset();
+  if (where) {
+    ARROW_ASSIGN_OR_RAISE(filter, expression::Filter::Bind(*where, *table->schema()));
+  }
+  return Status::OK();
+}
+
+Result<Dataset> Dataset::Open(const std::string& uri, const OpenOptions& options) {
+  return Open(std::vector<std::string>{uri}, options);
+}
+
+Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
+                              const OpenOptions& options) {
+  ARROW_RETURN_NOT_OK(InitializeCompute());
+  if (uris.empty()) {
+    return Error(ErrorKind::kInvalidArgument, "open got an empty list, expected at least one URI");
+  }
+  table::TableOptions table_options;
+  table_options.storage_options = options.storage_options;
+  table_options.partition_types = options.partition_types;
+  pipeline::ThreadExecutor executor(options.num_threads);
+  auto impl = std::make_shared<DatasetImpl>();
+  ARROW_ASSIGN_OR_RAISE(impl->table, table::Table::Open(uris, table_options, executor));
+  impl->survivors = std::make_shared<pipeline::SurvivorCache>(options.cache_folder);
+  impl->vocabularies = std::make_shared<pipeline::VocabularyCache>();
+  impl->options = options;
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::FromJson(const std::string& json) {
+  ARROW_ASSIGN_OR_RAISE(auto description, pipeline::DatasetDescription::FromJson(json));
+  ARROW_ASSIGN_OR_RAISE(Dataset opened, Open(description.uris, description.options));
+  const table::Table& table = *opened.impl_->table;
+  if (table.fingerprint() != description.fingerprint) {
+    return Error(ErrorKind::kConflict,
+                 description.uris[0] + ": the table has changed since the dataset was described: "
+                 "found fingerprint " + table.fingerprint() + " (" +
+                     std::to_string(table.fragments().size()) + " files, " +
+                     std::to_string(table.rows()) + " rows), expected " +
+                     description.fingerprint + " (" + std::to_string(description.files) +
+                     " files, " + std::to_string(description.rows) +
+                     " rows): open it anew to take the new files");
+  }
+  auto impl = std::make_shared<DatasetImpl>(*opened.impl_);
+  impl->select = description.select;
+  impl->choices = description.choices;
+  if (!description.where.empty()) {
+    ARROW_ASSIGN_OR_RAISE(impl->where, expression::DeserializeExpression(description.where));
+  }
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Select(const std::vector<std::string>& columns) const {
+  if (columns.empty()) {
+    return Error(ErrorKind::kInvalidArgument, "select got no columns, expected at least one");
+  }
+  std::set<std::string> seen;
+  for (const std::string& name : columns) {
+    if (!seen.insert(name).second) {
+      return Error(ErrorKind::kInvalidArgument, "select names column \"" + name + "\" twice");
+    }
+    // A second select narrows the first.
+    if (impl_->select && std::find(impl_->columns.begin(), impl_->columns.end(), name) ==
+                             impl_->columns.end()) {
+      return Error(ErrorKind::kNotFound, "column \"" + name +
+                                             "\" is not among the selected columns " +
+                                             Quoted(impl_->columns));
+    }
+  }
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  impl->select = columns;
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Where(std::string_view filter) const {
+  ARROW_ASSIGN_OR_RAISE(auto expression, expression::ParseFilter(filter));
+  return Where(expression);
+}
+
+Result<Dataset> Dataset::Where(const arrow::compute::Expression& filter) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  impl->where =
+      impl->where ? arrow::compute::call("and_kleene", {*impl->where, filter}) : filter;
+  // Bound alone first, so that an error speaks of what was given.
+  ARROW_RETURN_NOT_OK(expression::Filter::Bind(filter, *impl->table->schema()).status());
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+namespace {
+
+// Later policies replace earlier ones of the same column.
+template <typename Map>
+void Merge(const Map& from, Map* to) {
+  for (const auto& [name, policy] : from) to->insert_or_assign(name, policy);
+}
+
+}  // namespace
+
+Result<Dataset> Dataset::Cast(const std::map<std::string, std::string>& types) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(types, &impl->choices.casts);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Nulls(const std::map<std::string, NullPolicy>& policies) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(policies, &impl->choices.nulls);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Ragged(const std::map<std::string, RaggedPolicy>& policies) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(policies, &impl->choices.ragged);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Codes(const std::map<std::string, CodesPolicy>& policies) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(policies, &impl->choices.codes);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Pack(const std::string& name,
+                              const std::vector<std::string>& columns) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  impl->choices.packs.push_back(PackSpec{name, columns});
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+const std::shared_ptr<arrow::Schema>& Dataset::schema() const { return impl_->schema; }
+const std::string& Dataset::fingerprint() const { return impl_->table->fingerprint(); }
+std::string Dataset::ToJson() const { return pipeline::DatasetToJson(*impl_); }
+std::string Dataset::ToString() const { return pipeline::DatasetToString(*impl_); }
+
+namespace {
+
+// A scan outside of a loader: counted by nobody, bounded by what one tile takes.
+struct PlainScan {
+  reader::ReadCounters counters;
+  reader::ReadContext context;
+
+  explicit PlainScan(const table::Table& table) {
+    context.table = &table;
+    context.pool = arrow::default_memory_pool();
+    context.counters = &counters;
+  }
+};
+
+}  // namespace
+
+Result<int64_t> Dataset::CountRows() const {
+  if (!impl_->filter) return impl_->table->rows();
+  PlainScan plain(*impl_->table);
+  pipeline::ThreadExecutor executor(impl_->options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(auto scan, pipeline::Scan::Make(impl_, plain.context, executor));
+  ARROW_ASSIGN_OR_RAISE(auto counts, scan->CountSurvivors(plain.context, executor));
+  int64_t rows = 0;
+  for (int64_t count : *counts) rows += count;
+  return rows;
+}
+
+Result<std::shared_ptr<arrow::RecordBatchReader>> Dataset::ToReader() const {
+  pipeline::ThreadExecutor executor(impl_->options.num_threads);
+  return pipeline::ScanReader::Make(impl_, executor);
+}
+
+Result<std::shared_ptr<arrow::Table>> Dataset::ToTable() const {
+  ARROW_ASSIGN_OR_RAISE(auto reader, ToReader());
+  return reader->ToTable();
+}
+
+Result<ScanSummary> Dataset::Explain() const {
+  PlainScan plain(*impl_->table);
+  pipeline::ThreadExecutor executor(impl_->options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(auto scan, pipeline::Scan::Make(impl_, plain.context, executor));
+  return scan->Summarize(plain.context);
+}
+
+}  // namespace headrace

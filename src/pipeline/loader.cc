@@ -1,0 +1,420 @@
+#include <headrace/loader.h>
+
+#include <chrono>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "pipeline/dataset_impl.h"
+#include "pipeline/pass.h"
+#include "pipeline/thread_executor.h"
+#include "plan/loader_state.h"
+
+namespace headrace {
+namespace {
+
+using pipeline::Pass;
+
+// Read-ahead while survivors are counted, before the memory is planned.
+constexpr int64_t kCountTileRows = 8 << 10;
+constexpr int64_t kCountBufferBytes = 64 << 10;
+
+Status CheckRange(const char* name, int64_t value, int64_t least) {
+  if (value >= least) return Status::OK();
+  return Error(ErrorKind::kInvalidArgument, std::string(name) + " is " + std::to_string(value) +
+                                                ", expected " + std::to_string(least) +
+                                                " or more");
+}
+
+Status CheckOptions(const LoaderOptions& options) {
+  ARROW_RETURN_NOT_OK(CheckRange("batch_size", options.batch_size, 1));
+  ARROW_RETURN_NOT_OK(CheckRange("epoch", options.epoch, 0));
+  if (options.streams) ARROW_RETURN_NOT_OK(CheckRange("streams", *options.streams, 1));
+  if (options.shuffle_window_rows) {
+    ARROW_RETURN_NOT_OK(CheckRange("shuffle_window_rows", *options.shuffle_window_rows, 1));
+  }
+  ARROW_RETURN_NOT_OK(CheckRange("world_size", options.world_size, 1));
+  ARROW_RETURN_NOT_OK(CheckRange("rank", options.rank, 0));
+  if (options.rank >= options.world_size) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "rank is " + std::to_string(options.rank) + ", expected less than world_size " +
+                     std::to_string(options.world_size));
+  }
+  ARROW_RETURN_NOT_OK(CheckRange("num_threads", options.num_threads, 1));
+  ARROW_RETURN_NOT_OK(CheckRange("memory_budget", options.memory_budget, 1));
+  if (options.drop_last && options.pad_last) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "drop_last and pad_last are both set, expected at most one: drop_last leaves "
+                 "the last, shorter step out, pad_last fills it");
+  }
+  return Status::OK();
+}
+
+/// Where the next pass begins.
+struct Cursor {
+  int64_t epoch = 0;
+  int64_t samples = 0;
+};
+
+}  // namespace
+
+struct Loader::Impl {
+  std::shared_ptr<const DatasetImpl> dataset;
+  LoaderOptions options;
+  std::unique_ptr<base::MemoryBudget> budget;
+  reader::ReadCounters counters;
+  reader::ReadContext read;
+  std::shared_ptr<const pipeline::Scan> scan;
+  pipeline::SurvivorCounts survivors;
+  std::unique_ptr<pipeline::Assembler> assembler;
+  plan::OrderSpec order;  // but for the epoch
+  pipeline::MemoryPlan memory;
+  pipeline::PassContext context;
+
+  // One consumer calls Next, Restart, state; Close may come from anywhere.
+  mutable std::mutex mutex;
+  Cursor cursor;
+  bool cursor_loaded = false;
+  bool closed = false;
+  std::shared_ptr<Pass> pass;
+  std::vector<std::jthread> threads;
+  int64_t rows = 0;
+  int64_t batches = 0;
+  int64_t consumer_wait = 0;
+
+  Status Init();
+  Status BindColumns();
+  plan::OrderSpec ResolveOrder(const plan::LoaderState* state) const;
+  Status PlanFor(const plan::OrderSpec& spec, int64_t rows);
+  Result<plan::EpochOrder> OrderOf(int64_t epoch) const;
+  Result<plan::Deal> DealOf(const plan::EpochOrder& order, int64_t start) const;
+  plan::LoaderState State(Cursor at) const;
+  Result<std::shared_ptr<Pass>> EnsurePass();
+  void EndPass();
+};
+
+Status Loader::Impl::BindColumns() {
+  ARROW_ASSIGN_OR_RAISE(auto columns,
+                        schema::BindColumns(*dataset->stored_schema, dataset->choices,
+                                            options.arrow));
+  for (schema::ColumnPlan& column : columns) {
+    if (column.form != schema::Form::kCodes || column.vocabulary) continue;
+    ARROW_ASSIGN_OR_RAISE(column.vocabulary, dataset->vocabularies->Get(*dataset, column.name));
+  }
+  ARROW_ASSIGN_OR_RAISE(assembler,
+                        pipeline::Assembler::Make(std::move(columns), dataset->choices.packs));
+  return Status::OK();
+}
+
+plan::OrderSpec Loader::Impl::ResolveOrder(const plan::LoaderState* state) const {
+  plan::OrderSpec spec;
+  spec.shuffle = options.shuffle.value_or(state != nullptr ? state->shuffle : true);
+  spec.seed = options.seed.value_or(state != nullptr ? state->seed : 0);
+  const int default_streams = spec.shuffle ? 8 : options.world_size;
+  spec.streams = options.streams.value_or(state != nullptr ? state->streams : default_streams);
+  const auto& table = *dataset->table;
+  spec.shuffle_window_rows = options.shuffle_window_rows.value_or(
+      state != nullptr
+          ? state->shuffle_window_rows
+          : plan::DefaultShuffleWindowRows(table.stored_bytes(), table.rows(), spec.streams));
+  return spec;
+}
+
+// Plans memory for `rows` survivors, and points the contexts at the plan.
+Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
+  pipeline::MemoryNeeds needs;
+  needs.columns = &assembler->columns();
+  needs.read_columns = &scan->spec().columns;
+  needs.filtered = dataset->filter.has_value();
+  needs.order = spec;
+  needs.stream_rows = rows / spec.streams + spec.streams;
+  needs.options = options;
+  ARROW_ASSIGN_OR_RAISE(memory, pipeline::PlanMemory(*dataset->table, needs));
+  read.read_buffer_bytes = memory.read_buffer_bytes;
+  read.tile_rows = memory.tile_rows;
+  return Status::OK();
+}
+
+Status Loader::Impl::Init() {
+  ARROW_RETURN_NOT_OK(CheckOptions(options));
+  budget = std::make_unique<base::MemoryBudget>(arrow::default_memory_pool(),
+                                                options.memory_budget);
+  read.table = dataset->table.get();
+  read.pool = budget.get();
+  read.counters = &counters;
+  read.tile_rows = kCountTileRows;
+  read.read_buffer_bytes = kCountBufferBytes;
+  cursor.epoch = options.epoch;
+  ARROW_RETURN_NOT_OK(BindColumns());
+  pipeline::ThreadExecutor executor(options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(scan, pipeline::Scan::Make(dataset, read, executor));
+  order = ResolveOrder(nullptr);
+  // The budget is judged before the first data page is read, with as many survivors as there
+  // may be, and spent by how many there are.
+  int64_t rows_most = 0;
+  for (const plan::Block& block : scan->blocks()) {
+    if (scan->verdict(block) != expression::Verdict::kNone) rows_most += block.rows;
+  }
+  ARROW_RETURN_NOT_OK(PlanFor(order, rows_most));
+  ARROW_RETURN_NOT_OK(budget->Reserve(dataset->table->footer_cache_bytes_used()));
+  ARROW_ASSIGN_OR_RAISE(survivors, scan->CountSurvivors(read, executor));
+  int64_t total = 0;
+  for (int64_t count : *survivors) total += count;
+  ARROW_RETURN_NOT_OK(PlanFor(order, total));
+  ARROW_ASSIGN_OR_RAISE(auto first, OrderOf(cursor.epoch));
+  ARROW_RETURN_NOT_OK(DealOf(first, 0).status());
+
+  context.scan = scan.get();
+  context.survivors = survivors;
+  context.assembler = assembler.get();
+  context.memory = &memory;
+  context.budget = budget.get();
+  context.read = &read;
+  context.pad_last = options.pad_last;
+  return Status::OK();
+}
+
+Result<plan::EpochOrder> Loader::Impl::OrderOf(int64_t epoch) const {
+  plan::OrderSpec spec = order;
+  spec.epoch = epoch;
+  return plan::EpochOrder::Make(survivors, spec);
+}
+
+Result<plan::Deal> Loader::Impl::DealOf(const plan::EpochOrder& of, int64_t start) const {
+  plan::DealSpec spec;
+  spec.rank = options.rank;
+  spec.world_size = options.world_size;
+  spec.batch_size = options.batch_size;
+  spec.drop_last = options.drop_last;
+  spec.pad_last = options.pad_last;
+  return plan::Deal::Make(of, spec, start);
+}
+
+plan::LoaderState Loader::Impl::State(Cursor at) const {
+  plan::LoaderState state;
+  state.table_format = "parquet";
+  state.fingerprint = dataset->table->fingerprint();
+  if (dataset->filter) state.filter = plan::FilterForState(dataset->filter->text());
+  state.shuffle = order.shuffle;
+  state.seed = order.seed;
+  state.streams = order.streams;
+  state.shuffle_window_rows = order.shuffle_window_rows;
+  state.epoch = at.epoch;
+  state.samples = at.samples;
+  return state;
+}
+
+// Under mutex.
+Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
+  if (closed) {
+    return Error(ErrorKind::kInvalidArgument, "the loader is closed: make a new one");
+  }
+  if (pass != nullptr) return pass;
+  ARROW_ASSIGN_OR_RAISE(auto of, OrderOf(cursor.epoch));
+  ARROW_ASSIGN_OR_RAISE(auto deal, DealOf(of, cursor.samples));
+  cursor_loaded = false;
+  pass = std::make_shared<Pass>(&context, std::move(of), std::move(deal));
+  for (int t = 0; t < options.num_threads; ++t) {
+    threads.emplace_back([running = pass] { running->Work(); });
+  }
+  return pass;
+}
+
+// Under mutex.
+void Loader::Impl::EndPass() {
+  if (pass == nullptr) return;
+  pass->Stop();
+  threads.clear();  // joins
+  pass.reset();
+}
+
+Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Loader::~Loader() { Close(); }
+
+Result<std::unique_ptr<Loader>> Loader::Make(const Dataset& dataset,
+                                             const LoaderOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->dataset = DatasetAccess::SharedImpl(dataset);
+  impl->options = options;
+  ARROW_RETURN_NOT_OK(impl->Init());
+  return std::unique_ptr<Loader>(new Loader(std::move(impl)));
+}
+
+Result<std::optional<TensorBatch>> Loader::Next() {
+  std::unique_lock lock(impl_->mutex);
+  ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
+  lock.unlock();
+  const auto began = std::chrono::steady_clock::now();
+  auto next = pass->Next();
+  const auto waited = std::chrono::steady_clock::now() - began;
+  lock.lock();
+  impl_->consumer_wait +=
+      std::chrono::duration_cast<std::chrono::nanoseconds>(waited).count();
+  ARROW_RETURN_NOT_OK(next.status());
+  if (!next->has_value()) {
+    if (pass == impl_->pass) impl_->EndPass();
+    // A pass without steps (an empty table) ends here; others have moved on with their last.
+    if (pass->steps() == 0) impl_->cursor = {impl_->cursor.epoch + 1, 0};
+    return std::nullopt;
+  }
+  pipeline::ReadyBatch& ready = **next;
+  impl_->cursor.samples = ready.step.samples_after;
+  if (ready.step.last) impl_->cursor = {impl_->cursor.epoch + 1, 0};
+  impl_->rows += ready.batch.rows;
+  ++impl_->batches;
+  // Letting go of the pool takes the batch's memory out of the budget.
+  return std::move(ready.batch);
+}
+
+Result<bool> Loader::WaitReady(int64_t timeout_ms) {
+  std::unique_lock lock(impl_->mutex);
+  ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
+  lock.unlock();
+  const auto began = std::chrono::steady_clock::now();
+  const bool ready = pass->WaitReady(timeout_ms);
+  const auto waited = std::chrono::steady_clock::now() - began;
+  lock.lock();
+  impl_->consumer_wait +=
+      std::chrono::duration_cast<std::chrono::nanoseconds>(waited).count();
+  return ready;
+}
+
+Status Loader::Restart() {
+  std::lock_guard lock(impl_->mutex);
+  impl_->EndPass();
+  if (!impl_->cursor_loaded) impl_->cursor.samples = 0;
+  return Status::OK();
+}
+
+Result<int64_t> Loader::Steps() {
+  std::lock_guard lock(impl_->mutex);
+  if (impl_->pass != nullptr) return impl_->pass->steps();
+  ARROW_ASSIGN_OR_RAISE(auto order, impl_->OrderOf(impl_->cursor.epoch));
+  const int64_t start = impl_->cursor_loaded ? impl_->cursor.samples : 0;
+  ARROW_ASSIGN_OR_RAISE(auto deal, impl_->DealOf(order, start));
+  return deal.steps();
+}
+
+Status Loader::SetEpoch(int64_t epoch) {
+  ARROW_RETURN_NOT_OK(CheckRange("epoch", epoch, 0));
+  std::lock_guard lock(impl_->mutex);
+  // A loaded position inside this very epoch is kept: training loops call set_epoch before each
+  // epoch, the resumed one included.
+  if (impl_->cursor_loaded && impl_->cursor.epoch == epoch) return Status::OK();
+  impl_->EndPass();
+  impl_->cursor = {epoch, 0};
+  impl_->cursor_loaded = false;
+  return Status::OK();
+}
+
+Result<std::string> Loader::StateJson() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->State(impl_->cursor).ToJson();
+}
+
+Status Loader::LoadStateJson(const std::string& json) {
+  ARROW_ASSIGN_OR_RAISE(auto state, plan::LoaderState::FromJson(json));
+  std::lock_guard lock(impl_->mutex);
+  const plan::OrderSpec before = impl_->order;
+  impl_->order = impl_->ResolveOrder(&state);
+  const auto differences = state.DifferencesFrom(impl_->State(impl_->cursor));
+  if (!differences.empty()) {
+    impl_->order = before;
+    std::string text = "the state is not this loader's: ";
+    for (size_t i = 0; i < differences.size(); ++i) {
+      text += (i == 0 ? "" : "; ") + differences[i];
+    }
+    return Error(ErrorKind::kConflict,
+                 text + ": open the same version and choose the same rows and order, or begin "
+                        "anew without the state");
+  }
+  int64_t rows = 0;
+  for (int64_t count : *impl_->survivors) rows += count;
+  auto check = [&]() -> Status {
+    ARROW_ASSIGN_OR_RAISE(auto order, impl_->OrderOf(state.epoch));
+    ARROW_RETURN_NOT_OK(impl_->DealOf(order, state.samples).status());
+    return impl_->PlanFor(impl_->order, rows);
+  };
+  impl_->EndPass();
+  Status status = check();
+  if (!status.ok()) {
+    impl_->order = before;
+    ARROW_RETURN_NOT_OK(impl_->PlanFor(before, rows));
+    return status;
+  }
+  impl_->cursor = {state.epoch, state.samples};
+  impl_->cursor_loaded = true;
+  return Status::OK();
+}
+
+int64_t Loader::epoch() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->cursor.epoch;
+}
+
+LoaderStats Loader::stats() const {
+  std::lock_guard lock(impl_->mutex);
+  LoaderStats stats;
+  stats.rows = impl_->rows;
+  stats.batches = impl_->batches;
+  stats.bytes_read = impl_->counters.bytes_read;
+  stats.read_calls = impl_->counters.read_calls;
+  stats.values_decoded = impl_->counters.values_decoded;
+  stats.values_skipped = impl_->counters.values_skipped;
+  stats.row_groups_pruned = impl_->scan->row_groups_pruned();
+  stats.row_groups_opened = impl_->counters.row_groups_opened;
+  stats.memory_peak = impl_->budget->max_memory();
+  stats.memory_budget = impl_->options.memory_budget;
+  stats.memory_floor = impl_->memory.floor_bytes;
+  stats.consumer_wait = impl_->consumer_wait;
+  return stats;
+}
+
+std::string LoaderStats::ToJson() const {
+  return nlohmann::json{{"rows", rows},
+                        {"batches", batches},
+                        {"bytes_read", bytes_read},
+                        {"read_calls", read_calls},
+                        {"values_decoded", values_decoded},
+                        {"values_skipped", values_skipped},
+                        {"row_groups_pruned", row_groups_pruned},
+                        {"row_groups_opened", row_groups_opened},
+                        {"memory_peak", memory_peak},
+                        {"memory_budget", memory_budget},
+                        {"memory_floor", memory_floor},
+                        {"consumer_wait", consumer_wait}}
+      .dump();
+}
+
+std::string Loader::ToString() const {
+  const LoaderOptions& options = impl_->options;
+  std::lock_guard lock(impl_->mutex);
+  const plan::OrderSpec& order = impl_->order;
+  return "Loader(batch_size=" + std::to_string(options.batch_size) +
+         ", shuffle=" + (order.shuffle ? "True" : "False") +
+         ", seed=" + std::to_string(order.seed) +
+         ", epoch=" + std::to_string(impl_->cursor.epoch) +
+         ", streams=" + std::to_string(order.streams) +
+         ", shuffle_window_rows=" + std::to_string(order.shuffle_window_rows) +
+         ", rank=" + std::to_string(options.rank) +
+         ", world_size=" + std::to_string(options.world_size) +
+         ", num_threads=" + std::to_string(options.num_threads) +
+         ", memory_budget=" + std::to_string(options.memory_budget) + ")";
+}
+
+void Loader::Close() {
+  std::shared_ptr<Pass> running;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->closed = true;
+    running = impl_->pass;
+  }
+  if (running == nullptr) return;
+  // Stopped before the lock is taken again: a blocked Next must get through it first.
+  running->Stop();
+  std::lock_guard lock(impl_->mutex);
+  impl_->EndPass();
+}
+
+}  // namespace headrace

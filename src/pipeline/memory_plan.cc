@@ -1,0 +1,181 @@
+#include "pipeline/memory_plan.h"
+
+#include <parquet/arrow/schema.h>
+#include <parquet/metadata.h>
+#include <parquet/size_statistics.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "reader/catch_parquet.h"
+#include "reader/file_schema.h"
+#include "window/window.h"
+
+namespace headrace::pipeline {
+namespace {
+
+// Row groups whose footers are looked at for sizes.
+constexpr int64_t kSampledFragments = 16;
+// Writers end pages at about this size before compression.
+constexpr int64_t kPageBytes = int64_t{1} << 20;
+constexpr int64_t kReadBufferMin = 16 << 10;
+constexpr int64_t kReadBufferMax = 256 << 10;
+constexpr int64_t kTileRowsMin = 1 << 10;
+constexpr int64_t kTileRowsMax = 64 << 10;
+// What allocators and small objects of an open column chunk take.
+constexpr int64_t kOpenChunkBytes = 8 << 10;
+
+/// Sizes of one column over the sampled row groups.
+struct ColumnSizes {
+  int64_t largest_chunk = 0;  // uncompressed or compressed, whichever is larger
+  int64_t decoded_bytes = 0;
+  int64_t rows = 0;
+
+  // Of a page and a dictionary, compressed and not, with a copy while decompressing.
+  int64_t PageBytes() const { return 3 * std::min(largest_chunk, kPageBytes); }
+  int64_t ValueBytes() const { return rows == 0 ? 8 : decoded_bytes / rows + 9; }
+};
+
+int64_t DecodedBytes(const parquet::ColumnChunkMetaData& chunk) {
+  // Dictionary encoding hides the size of strings; newer writers tell it.
+  if (auto sizes = chunk.size_statistics()) {
+    if (sizes->unencoded_byte_array_data_bytes) {
+      return *sizes->unencoded_byte_array_data_bytes + 4 * chunk.num_values();
+    }
+  }
+  const bool text = chunk.type() == parquet::Type::BYTE_ARRAY;
+  return text ? 2 * chunk.total_uncompressed_size() + 8 * chunk.num_values()
+              : std::max(chunk.total_uncompressed_size(), 8 * chunk.num_values());
+}
+
+Status SampleFragment(const table::Table& table, int64_t fragment,
+                      const std::vector<reader::ReadColumn>& columns,
+                      std::vector<ColumnSizes>* sizes) {
+  ARROW_ASSIGN_OR_RAISE(auto metadata, table.Footer(fragment));
+  parquet::arrow::SchemaManifest manifest;
+  ARROW_RETURN_NOT_OK(
+      parquet::arrow::SchemaManifest::Make(metadata->schema(), metadata->key_value_metadata(),
+                                           parquet::ArrowReaderProperties(), &manifest));
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const auto* field = columns[c].partition >= 0
+                            ? nullptr
+                            : reader::FindField(manifest.schema_fields, columns[c].path);
+    if (field == nullptr) continue;
+    std::vector<int> leaves;
+    reader::CollectLeaves(*field, &leaves);
+    for (int g = 0; g < metadata->num_row_groups(); ++g) {
+      auto group = metadata->RowGroup(g);
+      int64_t chunk_bytes = 0;
+      for (int leaf : leaves) {
+        auto chunk = group->ColumnChunk(leaf);
+        chunk_bytes +=
+            std::max(chunk->total_uncompressed_size(), chunk->total_compressed_size());
+        (*sizes)[c].decoded_bytes += DecodedBytes(*chunk);
+      }
+      (*sizes)[c].rows += group->num_rows();
+      (*sizes)[c].largest_chunk = std::max((*sizes)[c].largest_chunk, chunk_bytes);
+    }
+  }
+  return Status::OK();
+}
+
+Result<std::vector<ColumnSizes>> SampleSizes(const table::Table& table,
+                                             const std::vector<reader::ReadColumn>& columns) {
+  std::vector<ColumnSizes> sizes(columns.size());
+  const auto fragments = static_cast<int64_t>(table.fragments().size());
+  const int64_t step = std::max<int64_t>(1, fragments / kSampledFragments);
+  for (int64_t f = 0; f < fragments; f += step) {
+    ARROW_RETURN_NOT_OK(
+        reader::CatchParquet([&] { return SampleFragment(table, f, columns, &sizes); }));
+  }
+  return sizes;
+}
+
+// Rows in windows that must be there at once: each stream's current one, those whose next one
+// begins within the same step, and a step's worth where windows are shorter than that.
+int64_t WindowRows(const MemoryNeeds& needs) {
+  const int64_t streams = std::max(1, needs.order.streams / needs.options.world_size);
+  const int64_t window =
+      std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams);
+  const int64_t batch = needs.options.batch_size;
+  const int64_t flips = std::min(streams, (batch + window - 1) / window + 1);
+  const int64_t short_windows = batch / streams >= window ? batch : 0;
+  const int64_t rows = (streams + flips) * window + short_windows;
+  // No stream holds more than it has; the remainder is another window.
+  return std::min(rows, streams * needs.stream_rows + short_windows) + needs.order.streams;
+}
+
+}  // namespace
+
+Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& needs) {
+  MemoryPlan plan;
+  ARROW_ASSIGN_OR_RAISE(auto sizes, SampleSizes(table, *needs.read_columns));
+  const auto& columns = *needs.columns;
+  bool any_gathered = false;
+  int64_t widest_value = 8;
+  int64_t row_bytes = 0;
+  for (size_t c = 0; c < sizes.size(); ++c) {
+    const bool selected = c < columns.size();
+    const bool fixed = selected && columns[c].fixed_width();
+    const int64_t value = fixed ? columns[c].value_bytes : sizes[c].ValueBytes();
+    widest_value = std::max(widest_value, value);
+    row_bytes += value;
+    if (!selected) continue;
+    if (fixed) {
+      plan.window_row_bytes += window::FixedColumnBytes(columns[c].stored_dtype, 1);
+      plan.batch_row_bytes += ByteWidth(columns[c].dtype) + 1;
+    } else {
+      any_gathered = true;
+      plan.window_row_bytes += value;
+      plan.batch_row_bytes += 4 * (value + 16);  // taken, joined, put in order, decoded
+    }
+  }
+  if (any_gathered) plan.window_row_bytes += 4;  // the inverse permutation
+
+  const int64_t streams = std::max(1, needs.order.streams / needs.options.world_size);
+  const int64_t window_rows = WindowRows(needs);
+  const int64_t window_per_stream =
+      std::min(needs.stream_rows,
+               std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams));
+  plan.windows = window_rows * plan.window_row_bytes;
+  plan.batch = needs.options.batch_size * plan.batch_row_bytes + (64 << 10);
+
+  int64_t pages = 0;
+  for (const ColumnSizes& column : sizes) pages += column.PageBytes() + kOpenChunkBytes;
+  const auto chunks = static_cast<int64_t>(sizes.size()) * streams;
+  const int64_t threads = needs.options.num_threads;
+  // Joining a window's gathered columns holds them twice for a moment.
+  const int64_t joining = any_gathered ? threads * window_per_stream * plan.window_row_bytes : 0;
+  const int64_t fixed_part = streams * pages + joining + table.footer_cache_bytes_used() +
+                             threads * window_per_stream * 4;
+  // A tile: one column when every row is wanted, all of them with copies when filtered.
+  const int64_t tile_row_bytes = needs.filtered ? 3 * row_bytes + 16 : 3 * widest_value;
+  auto readers_with = [&](int64_t buffer, int64_t tile) {
+    return fixed_part + chunks * buffer + (threads + streams) * tile * tile_row_bytes;
+  };
+  plan.readers = readers_with(kReadBufferMin, kTileRowsMin);
+  plan.floor_bytes = plan.windows + plan.readers + plan.batch;
+  const int64_t budget = needs.options.memory_budget;
+  if (budget < plan.floor_bytes) {
+    return Error(ErrorKind::kResourceExhausted,
+                 "memory_budget is " + std::to_string(budget) + " bytes, expected at least " +
+                     std::to_string(plan.floor_bytes) + ": " + std::to_string(plan.windows) +
+                     " for shuffle windows, " + std::to_string(plan.batch) +
+                     " for a batch and " + std::to_string(plan.readers) +
+                     " for open pages; give more memory, or a smaller shuffle_window_rows, "
+                     "batch_size or selection");
+  }
+  // A quarter of what is left goes into larger reads, the rest into running ahead.
+  const int64_t spare = (budget - plan.floor_bytes) / 4;
+  plan.tile_rows =
+      std::clamp(kTileRowsMin + spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
+                 kTileRowsMin, kTileRowsMax);
+  plan.read_buffer_bytes = std::clamp(kReadBufferMin + spare / 2 / std::max<int64_t>(1, chunks),
+                                      kReadBufferMin, kReadBufferMax);
+  plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
+  return plan;
+}
+
+}  // namespace headrace::pipeline

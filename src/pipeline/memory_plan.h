@@ -1,0 +1,49 @@
+/// \file
+/// How a memory budget is spent: the floor, and what is left for running ahead.
+#pragma once
+
+#include <headrace/loader.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "plan/epoch_order.h"
+#include "reader/read_context.h"
+#include "schema/column_plan.h"
+
+namespace headrace::pipeline {
+
+/// Bytes, by what holds them. Exact for columns of fixed width, else estimated from the footers.
+struct MemoryPlan {
+  /// A row in a shuffle window.
+  int64_t window_row_bytes = 0;
+  /// A sample in a batch, gathering included.
+  int64_t batch_row_bytes = 0;
+  /// Windows that must be held at once, all streams together.
+  int64_t windows = 0;
+  /// Pages, dictionaries and read buffers of the open row groups; tiles; scratch; footers.
+  int64_t readers = 0;
+  int64_t batch = 0;
+  /// The smallest budget that is accepted.
+  int64_t floor_bytes = 0;
+
+  int64_t read_buffer_bytes = 0;
+  int64_t tile_rows = 0;
+};
+
+/// What the plan is made of.
+struct MemoryNeeds {
+  const std::vector<schema::ColumnPlan>* columns = nullptr;
+  /// Selected columns, then those that only the filter needs.
+  const std::vector<reader::ReadColumn>* read_columns = nullptr;
+  bool filtered = false;
+  plan::OrderSpec order;
+  int64_t stream_rows = 0;
+  LoaderOptions options;
+};
+
+/// Plans for a budget. ResourceExhausted, with both numbers, if it is below the floor.
+Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& needs);
+
+}  // namespace headrace::pipeline

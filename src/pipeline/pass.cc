@@ -1,0 +1,325 @@
+#include "pipeline/pass.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "pipeline/dataset_impl.h"
+
+namespace headrace::pipeline {
+namespace {
+
+// Batches that wait for the consumer. More would only hold memory: windows run ahead already.
+constexpr size_t kReadyBatchesMax = 4;
+
+}  // namespace
+
+Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
+    : context_(context), order_(std::move(order)), deal_(std::move(deal)) {
+  stream_context_.scan = context_->scan;
+  stream_context_.order = &order_;
+  stream_context_.survivors = context_->survivors;
+  stream_context_.read = context_->read;
+  stream_context_.columns = context_->assembler->window_columns();
+  stream_context_.stop = &stop_;
+  if (deal_.steps() == 0) return;
+  // A rank's own streams are in its first step, or first in a later one if batches are small;
+  // the last steps may need the remainder and, off the beat, others' streams.
+  const int64_t full = deal_.full_steps();
+  for (int64_t step = 0; step < full && step < order_.spec().streams; ++step) {
+    for (const Need& need : NeedsOf(step)) AddStream(need.stream, need.first);
+  }
+  for (int64_t step = full; step < deal_.steps(); ++step) {
+    for (const Need& need : NeedsOf(step)) AddStream(need.stream, need.first);
+  }
+  needs_ = NeedsOf(0);
+}
+
+Pass::~Pass() { Stop(); }
+
+void Pass::AddStream(int id, int64_t first) {
+  auto [entry, added] = streams_.try_emplace(id);
+  if (!added) return;
+  entry->second.stream = std::make_unique<Stream>(&stream_context_, id, first);
+  entry->second.filled_to = entry->second.stream->next().first;
+}
+
+std::vector<Pass::Need> Pass::NeedsOf(int64_t step) const {
+  std::vector<Need> needs;
+  const int64_t rows = deal_.StepAt(step).rows;
+  // Full steps take samples from the rank's streams in turn, so the first and last round say all.
+  const int64_t turn = order_.spec().streams;
+  const bool full = step < deal_.full_steps();
+  auto add = [&](int64_t i) {
+    const plan::SampleRef ref = deal_.SampleAt(step, i);
+    for (Need& need : needs) {
+      if (need.stream != ref.stream) continue;
+      need.first = std::min(need.first, ref.index);
+      need.last = std::max(need.last, ref.index);
+      return;
+    }
+    needs.push_back({ref.stream, ref.index, ref.index});
+  };
+  for (int64_t i = 0; i < rows; ++i) {
+    if (full && i == turn && rows > 2 * turn) i = rows - turn;
+    add(i);
+  }
+  return needs;
+}
+
+void Pass::Stop() {
+  std::lock_guard lock(mutex_);
+  stop_ = true;
+  work_.notify_all();
+  ready_.notify_all();
+}
+
+int64_t Pass::HeldWindowRows() const {
+  int64_t rows = filling_rows_;
+  for (const auto& [id, state] : streams_) {
+    for (const ReadyWindow& ready : state.ready) rows += ready.span.rows;
+  }
+  return rows;
+}
+
+bool Pass::CanAssemble() {
+  if (assembling_ || assembled_ == deal_.steps() || batches_.size() >= kReadyBatchesMax) {
+    return false;
+  }
+  // One batch is always provided for; more only out of what is left over.
+  const int64_t more = context_->memory->batch;
+  if (!batches_.empty() &&
+      context_->budget->bytes_allocated() + 2 * more > context_->budget->budget()) {
+    return false;
+  }
+  for (const Need& need : needs_) {
+    StreamState& state = streams_.at(need.stream);
+    if (state.filled_to > need.last) continue;
+    if (!state.failure.ok() && failure_.ok()) {
+      failure_ = state.failure;
+      ready_.notify_all();
+    }
+    return false;
+  }
+  return true;
+}
+
+std::optional<int> Pass::PickFill() const {
+  // What the next step waits for comes first, whatever the budget: the floor provides for it.
+  for (const Need& need : needs_) {
+    const StreamState& state = streams_.at(need.stream);
+    if (state.filled_to <= need.last && !state.filling && state.failure.ok()) {
+      return need.stream;
+    }
+  }
+  if (assembled_ == deal_.steps()) return std::nullopt;
+  // Else the window that will be needed first, if it fits; the remainder comes last of all.
+  auto urgency = [](int id, const StreamState& state) {
+    return id == plan::SampleRef::kRemainder ? std::numeric_limits<int64_t>::max()
+                                             : state.filled_to;
+  };
+  const StreamState* best = nullptr;
+  int best_id = 0;
+  for (const auto& [id, state] : streams_) {
+    if (state.filling || !state.failure.ok() || state.stream->exhausted()) continue;
+    if (best != nullptr && urgency(best_id, *best) <= urgency(id, state)) continue;
+    best = &state;
+    best_id = id;
+  }
+  if (best == nullptr) return std::nullopt;
+  const int64_t rows = HeldWindowRows() + best->stream->next().rows;
+  const int64_t bytes = rows * context_->memory->window_row_bytes;
+  const int64_t budget = context_->budget->budget() - context_->memory->readers -
+                         2 * context_->memory->batch;
+  if (bytes > budget) return std::nullopt;
+  return best_id;
+}
+
+std::optional<Pass::Job> Pass::PickJob() {
+  if (!failure_.ok()) return std::nullopt;
+  if (CanAssemble()) return Job{true, 0};
+  if (auto stream = PickFill()) return Job{false, *stream};
+  return std::nullopt;
+}
+
+void Pass::Work() {
+  std::vector<uint32_t> placement;
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    const auto job = PickJob();
+    if (!job) {
+      work_.wait(lock);
+    } else if (job->assemble) {
+      DoAssemble(&lock);
+    } else {
+      DoFill(job->stream, &lock, &placement);
+    }
+  }
+}
+
+void Pass::DoFill(int stream, std::unique_lock<std::mutex>* lock,
+                  std::vector<uint32_t>* placement) {
+  StreamState& state = streams_.at(stream);
+  state.filling = true;
+  const plan::Window span = state.stream->next();
+  filling_rows_ += span.rows;
+  lock->unlock();
+  auto filled = state.stream->Fill(placement);
+  lock->lock();
+  state.filling = false;
+  filling_rows_ -= span.rows;
+  if (filled.ok()) {
+    state.ready.push_back({span, std::move(*filled)});
+    state.filled_to = span.first + span.rows;
+  } else {
+    state.failure = filled.status();
+  }
+  work_.notify_all();
+}
+
+void Pass::DoAssemble(std::unique_lock<std::mutex>* lock) {
+  assembling_ = true;
+  const int64_t step = assembled_;
+  lock->unlock();
+  auto assembled = Assemble(step);
+  lock->lock();
+  assembling_ = false;
+  if (!assembled.ok()) {
+    failure_ = assembled.status();
+    ready_.notify_all();
+    return;
+  }
+  batches_.push_back(std::move(*assembled));
+  ++assembled_;
+  if (assembled_ < deal_.steps()) needs_ = NeedsOf(assembled_);
+  DropWindowsBefore(assembled_);
+  ready_.notify_all();
+  work_.notify_all();
+}
+
+void Pass::DropWindowsBefore(int64_t step) {
+  if (step == deal_.steps()) {
+    for (auto& [id, state] : streams_) state.ready.clear();
+    return;
+  }
+  for (const Need& need : needs_) {
+    auto& ready = streams_.at(need.stream).ready;
+    while (!ready.empty() && ready.front().span.first + ready.front().span.rows <= need.first) {
+      ready.pop_front();
+    }
+  }
+}
+
+void Pass::AddSegments(int stream, int64_t first, int64_t count, int64_t out, int64_t stride,
+                       std::vector<batch::Segment>* segments) {
+  std::lock_guard lock(mutex_);
+  for (const ReadyWindow& ready : streams_.at(stream).ready) {
+    const int64_t begin = std::max(first, ready.span.first);
+    const int64_t end = std::min(first + count, ready.span.first + ready.span.rows);
+    if (begin >= end) continue;
+    segments->push_back({ready.window.get(), begin - ready.span.first, end - begin,
+                         out + (begin - first) * stride, stride});
+  }
+}
+
+std::vector<batch::Segment> Pass::SegmentsOf(int64_t step, int64_t rows) {
+  std::vector<batch::Segment> segments;
+  if (step >= deal_.full_steps()) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const plan::SampleRef ref = deal_.SampleAt(step, i);
+      AddSegments(ref.stream, ref.index, 1, i, 1, &segments);
+    }
+    return segments;
+  }
+  // A full step: the rank's streams in turn, each a run of consecutive rows.
+  int64_t turn = 0;
+  const int first_stream = deal_.SampleAt(step, 0).stream;
+  do {
+    ++turn;
+  } while (turn < rows && deal_.SampleAt(step, turn).stream != first_stream);
+  for (int64_t i = 0; i < turn; ++i) {
+    const plan::SampleRef ref = deal_.SampleAt(step, i);
+    AddSegments(ref.stream, ref.index, (rows - i + turn - 1) / turn, i, turn, &segments);
+  }
+  return segments;
+}
+
+Result<ReadyBatch> Pass::Assemble(int64_t step) {
+  ReadyBatch ready;
+  ready.step = deal_.StepAt(step);
+  ready.pool = base::BatchPool::Make(context_->budget);
+  const int64_t rows = ready.step.rows;
+  const auto segments = SegmentsOf(step, rows);
+  batch::Drawing drawing;
+  drawing.segments = segments;
+  drawing.rows = rows;
+  drawing.pool = ready.pool.get();
+  drawing.locate = [this, step](int64_t sample) { return LocationOf(step, sample); };
+  ARROW_ASSIGN_OR_RAISE(ready.batch, context_->assembler->Assemble(drawing));
+  if (context_->pad_last) {
+    std::vector<bool> valid;
+    for (int64_t i = 0; i < rows; ++i) {
+      valid.push_back(step < deal_.full_steps() || deal_.SampleAt(step, i).valid);
+    }
+    ARROW_RETURN_NOT_OK(AppendValid(valid, ready.pool.get(), &ready.batch));
+  }
+  return ready;
+}
+
+std::string Pass::LocationOf(int64_t step, int64_t sample) const {
+  const plan::SampleRef ref = deal_.SampleAt(step, sample);
+  plan::Run run;
+  if (ref.stream == plan::SampleRef::kRemainder) {
+    int64_t left = ref.index;
+    for (const plan::Run& candidate : order_.RemainderRuns()) {
+      run = {candidate.block, candidate.first_survivor + left, 1};
+      if (left < candidate.rows) break;
+      left -= candidate.rows;
+    }
+  } else {
+    const plan::Window window = order_.WindowAt(ref.stream, ref.index);
+    int64_t read_position = ref.index - window.first;
+    if (order_.spec().shuffle) {
+      std::vector<uint32_t> placement;
+      order_.Placement(ref.stream, window, &placement);
+      auto found = std::find(placement.begin(), placement.end(),
+                             static_cast<uint32_t>(ref.index - window.first));
+      read_position = found - placement.begin();
+    }
+    run = order_.StreamRuns(ref.stream, window.first + read_position, 1)[0];
+  }
+  const plan::Block& block = context_->scan->blocks()[static_cast<size_t>(run.block)];
+  const std::string path = context_->scan->dataset().table->DisplayPath(block.fragment);
+  if (context_->scan->Ref(run.block, context_->survivors).filtered) {
+    return " (" + path + ", row group " + std::to_string(block.row_group) + ", row " +
+           std::to_string(run.first_survivor) + " of those that pass the filter)";
+  }
+  return " (" + path + ", row " +
+         std::to_string(block.first_row_in_file + run.first_survivor) + ")";
+}
+
+bool Pass::WaitReady(int64_t timeout_ms) {
+  std::unique_lock lock(mutex_);
+  return ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] {
+    return !batches_.empty() || Finished() || !failure_.ok();
+  });
+}
+
+Result<std::optional<ReadyBatch>> Pass::Next() {
+  std::unique_lock lock(mutex_);
+  ready_.wait(lock, [this] { return !batches_.empty() || Finished() || !failure_.ok(); });
+  if (stop_) return Error(ErrorKind::kCancelled, "the loader was closed while Next waited");
+  if (!batches_.empty()) {
+    std::optional<ReadyBatch> batch = std::move(batches_.front());
+    batches_.pop_front();
+    ++delivered_;
+    work_.notify_all();
+    return batch;
+  }
+  if (!failure_.ok()) return failure_;
+  return std::nullopt;
+}
+
+}  // namespace headrace::pipeline

@@ -1,0 +1,129 @@
+/// \file
+/// Pass: one pass over an epoch, or what is left of it, as jobs for threads.
+///
+/// A pass has two kinds of jobs: fill the next window of a stream, and assemble the batch of the
+/// next step. Workers ask for the most urgent one; the memory plan says how far they may run
+/// ahead. Which thread does what never changes what is delivered.
+#pragma once
+
+#include <headrace/loader.h>
+#include <headrace/result.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/batch_pool.h"
+#include "base/memory_budget.h"
+#include "pipeline/assembler.h"
+#include "pipeline/memory_plan.h"
+#include "pipeline/scan.h"
+#include "pipeline/stream.h"
+#include "plan/deal.h"
+#include "plan/epoch_order.h"
+
+namespace headrace::pipeline {
+
+/// What passes of one loader share. Outlives them.
+struct PassContext {
+  const Scan* scan = nullptr;
+  SurvivorCounts survivors;
+  const Assembler* assembler = nullptr;
+  const MemoryPlan* memory = nullptr;
+  base::MemoryBudget* budget = nullptr;
+  const reader::ReadContext* read = nullptr;
+  bool pad_last = false;
+};
+
+/// A batch that waits for the consumer. Its pool counts against the budget until it is let go.
+struct ReadyBatch {
+  base::BatchPool::Handle pool;
+  TensorBatch batch;
+  plan::Step step;
+};
+
+class Pass {
+ public:
+  Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal);
+  ~Pass();
+
+  /// Does jobs until `Stop`; called by each worker.
+  void Work();
+  /// Ends all waits and jobs. Any thread.
+  void Stop();
+
+  /// The next batch; nothing after the last. Cancelled after Stop.
+  Result<std::optional<ReadyBatch>> Next();
+  /// As Next, but only waits; false after `timeout_ms`.
+  bool WaitReady(int64_t timeout_ms);
+
+  int64_t steps() const { return deal_.steps(); }
+
+ private:
+  struct ReadyWindow {
+    plan::Window span;
+    std::unique_ptr<window::Window> window;
+  };
+  struct StreamState {
+    std::unique_ptr<Stream> stream;
+    std::deque<ReadyWindow> ready;
+    bool filling = false;
+    Status failure;
+    int64_t filled_to = 0;  // rows of the stream that ready windows, old and new, cover
+  };
+  /// Rows [first, last] of a stream that a step draws.
+  struct Need {
+    int stream = 0;
+    int64_t first = 0;
+    int64_t last = 0;
+  };
+  struct Job {
+    bool assemble = false;
+    int stream = 0;
+  };
+
+  std::vector<Need> NeedsOf(int64_t step) const;
+  void AddStream(int id, int64_t first);
+  // Under mutex_.
+  std::optional<Job> PickJob();
+  bool CanAssemble();
+  std::optional<int> PickFill() const;
+  int64_t HeldWindowRows() const;
+  bool Finished() const { return delivered_ == deal_.steps() || stop_; }
+
+  void DoFill(int stream, std::unique_lock<std::mutex>* lock,
+              std::vector<uint32_t>* placement);
+  void DoAssemble(std::unique_lock<std::mutex>* lock);
+  Result<ReadyBatch> Assemble(int64_t step);
+  std::vector<batch::Segment> SegmentsOf(int64_t step, int64_t rows);
+  void AddSegments(int stream, int64_t first, int64_t count, int64_t out, int64_t stride,
+                   std::vector<batch::Segment>* segments);
+  void DropWindowsBefore(int64_t step);
+  std::string LocationOf(int64_t step, int64_t sample) const;
+
+  const PassContext* context_;
+  const plan::EpochOrder order_;
+  const plan::Deal deal_;
+  std::atomic<bool> stop_{false};
+  StreamContext stream_context_;
+
+  std::mutex mutex_;
+  std::condition_variable work_;   // a job may have become possible
+  std::condition_variable ready_;  // a batch, the end or an error is there
+  std::map<int, StreamState> streams_;
+  std::vector<Need> needs_;  // of step assembled_
+  int64_t assembled_ = 0;    // steps assembled or being so
+  int64_t delivered_ = 0;
+  bool assembling_ = false;
+  int64_t filling_rows_ = 0;
+  std::deque<ReadyBatch> batches_;
+  Status failure_;
+};
+
+}  // namespace headrace::pipeline

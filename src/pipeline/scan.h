@@ -1,0 +1,53 @@
+/// \file
+/// Scan: which blocks of a table a choice reads, and how many survivors each has.
+#pragma once
+
+#include <headrace/dataset.h>
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/executor.h"
+#include "expression/filter.h"
+#include "pipeline/survivor_cache.h"
+#include "plan/blocks.h"
+#include "reader/read_context.h"
+#include "reader/survivor_reader.h"
+
+namespace headrace::pipeline {
+
+/// A planned scan. Immutable; about 50 bytes a row group.
+class Scan {
+ public:
+  /// Decides every row group by partitions, statistics and bloom filters; reads no data page.
+  static Result<std::shared_ptr<const Scan>> Make(std::shared_ptr<const DatasetImpl> dataset,
+                                                  const reader::ReadContext& context,
+                                                  base::Executor& executor);
+
+  const DatasetImpl& dataset() const { return *dataset_; }
+  const std::vector<plan::Block>& blocks() const { return blocks_; }
+  expression::Verdict verdict(const plan::Block& block) const;
+  /// Selected columns, then the filter's.
+  const reader::ReadSpec& spec() const { return spec_; }
+
+  /// Survivors of each block: from statistics, the cache, or by reading the filter's columns.
+  Result<SurvivorCounts> CountSurvivors(const reader::ReadContext& context,
+                                        base::Executor& executor) const;
+  /// The block as readers take it. With `survivors`, a block that keeps all its rows is not
+  /// filtered again.
+  reader::BlockRef Ref(int64_t block, const SurvivorCounts& survivors) const;
+  Result<ScanSummary> Summarize(const reader::ReadContext& context) const;
+  int64_t row_groups_pruned() const;
+
+ private:
+  Scan() = default;
+
+  std::shared_ptr<const DatasetImpl> dataset_;
+  std::vector<plan::Block> blocks_;
+  std::vector<expression::Verdict> verdicts_;  // by the table's row group numbers
+  reader::ReadSpec spec_;
+};
+
+}  // namespace headrace::pipeline

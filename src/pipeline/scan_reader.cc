@@ -1,0 +1,59 @@
+#include "pipeline/scan_reader.h"
+
+#include <arrow/compute/api.h>
+
+#include <utility>
+
+#include "pipeline/dataset_impl.h"
+
+namespace headrace::pipeline {
+
+Result<std::shared_ptr<arrow::RecordBatchReader>> ScanReader::Make(
+    std::shared_ptr<const DatasetImpl> dataset, base::Executor& executor) {
+  std::shared_ptr<ScanReader> reader(new ScanReader());
+  reader->dataset_ = dataset;
+  reader->context_.table = dataset->table.get();
+  reader->context_.pool = arrow::default_memory_pool();
+  reader->context_.counters = &reader->counters_;
+  ARROW_ASSIGN_OR_RAISE(reader->scan_, Scan::Make(dataset, reader->context_, executor));
+  reader->survivors_ = std::make_unique<reader::SurvivorReader>(&reader->context_,
+                                                                &reader->scan_->spec());
+  return reader;
+}
+
+std::shared_ptr<arrow::Schema> ScanReader::schema() const { return dataset_->schema; }
+
+arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
+  arrow::ArrayVector columns(scan_->spec().selected);
+  while (next_block_ < scan_->blocks().size()) {
+    const plan::Block& block = scan_->blocks()[next_block_];
+    int64_t rows = 0;
+    if (scan_->verdict(block) != expression::Verdict::kNone) {
+      ARROW_ASSIGN_OR_RAISE(
+          rows, survivors_->ReadNext(
+                    scan_->Ref(static_cast<int64_t>(next_block_), nullptr),
+                    [&](size_t column, int64_t, const std::shared_ptr<arrow::Array>& values) {
+                      columns[column] = values;
+                      return Status::OK();
+                    }));
+    }
+    if (rows == 0) {
+      ++next_block_;
+      continue;
+    }
+    for (size_t c = 0; c < columns.size(); ++c) {
+      const auto& field = dataset_->schema->field(static_cast<int>(c));
+      if (columns[c]->type()->Equals(*field->type())) continue;
+      auto cast = arrow::compute::Cast(columns[c], field->type(),
+                                       arrow::compute::CastOptions::Safe());
+      if (!cast.ok()) return WithContext(cast.status(), "column \"" + field->name() + "\"");
+      columns[c] = cast->make_array();
+    }
+    *batch = arrow::RecordBatch::Make(dataset_->schema, rows, std::move(columns));
+    return Status::OK();
+  }
+  *batch = nullptr;
+  return Status::OK();
+}
+
+}  // namespace headrace::pipeline

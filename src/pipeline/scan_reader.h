@@ -1,0 +1,36 @@
+/// \file
+/// A choice as a stream of RecordBatches, in stored order.
+#pragma once
+
+#include <arrow/record_batch.h>
+#include <headrace/dataset.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/executor.h"
+#include "pipeline/scan.h"
+
+namespace headrace::pipeline {
+
+/// Reads as it is pulled; holds one tile. Not thread-safe.
+class ScanReader : public arrow::RecordBatchReader {
+ public:
+  static Result<std::shared_ptr<arrow::RecordBatchReader>> Make(
+      std::shared_ptr<const DatasetImpl> dataset, base::Executor& executor);
+
+  std::shared_ptr<arrow::Schema> schema() const override;
+  arrow::Status ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) override;
+
+ private:
+  ScanReader() = default;
+
+  std::shared_ptr<const DatasetImpl> dataset_;
+  reader::ReadCounters counters_;
+  reader::ReadContext context_;
+  std::shared_ptr<const Scan> scan_;
+  std::unique_ptr<reader::SurvivorReader> survivors_;
+  size_t next_block_ = 0;
+};
+
+}  // namespace headrace::pipeline

@@ -1,0 +1,48 @@
+#include "pipeline/stream.h"
+
+#include <utility>
+
+namespace headrace::pipeline {
+
+Stream::Stream(const StreamContext* context, int id, int64_t first)
+    : context_(context),
+      id_(id),
+      rows_(id == plan::SampleRef::kRemainder ? context->order->remainder_rows()
+                                              : context->order->stream_rows()),
+      reader_(context->read, &context->scan->spec()) {
+  next_ = first < rows_ ? WindowAt(first) : plan::Window{0, rows_, 0};
+}
+
+plan::Window Stream::WindowAt(int64_t index) const {
+  // The remainder is fewer rows than there are streams, or a table smaller than that.
+  if (id_ == plan::SampleRef::kRemainder) return plan::Window{0, 0, rows_};
+  return context_->order->WindowAt(id_, index);
+}
+
+Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* placement) {
+  const plan::EpochOrder& order = *context_->order;
+  placement->clear();
+  const bool permuted = order.spec().shuffle && id_ != plan::SampleRef::kRemainder;
+  if (permuted) order.Placement(id_, next_, placement);
+  ARROW_ASSIGN_OR_RAISE(auto window, window::Window::Make(context_->columns, next_.rows,
+                                                          *placement, context_->read->pool));
+  const std::vector<plan::Run> runs = id_ == plan::SampleRef::kRemainder
+                                          ? order.RemainderRuns()
+                                          : order.StreamRuns(id_, next_.first, next_.rows);
+  int64_t base = 0;
+  for (const plan::Run& run : runs) {
+    ARROW_RETURN_NOT_OK(reader_.Read(
+        context_->scan->Ref(run.block, context_->survivors), run.first_survivor, run.rows,
+        [&](size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values) {
+          if (*context_->stop) return Error(ErrorKind::kCancelled, "the loader was stopped");
+          return window->Put(column, base + at, values);
+        }));
+    base += run.rows;
+  }
+  ARROW_RETURN_NOT_OK(window->Seal());
+  const int64_t after = next_.first + next_.rows;
+  next_ = after < rows_ ? WindowAt(after) : plan::Window{next_.index + 1, rows_, 0};
+  return window;
+}
+
+}  // namespace headrace::pipeline
