@@ -440,18 +440,31 @@ CHECKS: tuple[Callable[[Tree], list[str]], ...] = (
 )
 
 
+def fix(tree: Tree) -> None:
+    """Mends what tools can mend; the checks then tell what is left."""
+    run_tool(tree, "clang-format", "-i", *tree.select(*CPP))
+    run_tool(tree, "ruff", "check", "--fix", "--quiet", *tree.select(".py"))
+    run_tool(tree, "ruff", "format", "--quiet", *tree.select(".py"))
+
+
 def main() -> int:
     """Runs all checks, or those named; prints what they find."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "checks", nargs="*", help="names without check_, for example mypy"
     )
-    wanted = {f"check_{name}" for name in parser.parse_args().checks}
+    parser.add_argument(
+        "--fix", action="store_true", help="format, and mend what ruff can"
+    )
+    arguments = parser.parse_args()
+    wanted = {f"check_{name}" for name in arguments.checks}
     unknown = wanted - {check.__name__ for check in CHECKS}
     if unknown:
         parser.error(f"no such check: {', '.join(sorted(unknown))}")
     chosen = [check for check in CHECKS if not wanted or check.__name__ in wanted]
     tree = Tree.of_git(ROOT)
+    if arguments.fix:
+        fix(tree)
     with ThreadPoolExecutor() as pool:
         complaints = list(pool.map(lambda check: check(tree), chosen))
     failed = 0
