@@ -24,7 +24,6 @@ targets=("$@")
 # Arrow is not instrumented: its containers cross into ours (detect_container_overflow), and its
 # own pool would hide overflows (system).
 export ASAN_OPTIONS=detect_container_overflow=0 ARROW_DEFAULT_MEMORY_POOL=system
-export LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
 passed=0 failed=0
 for target in "${targets[@]}"; do
   corpus=build/fuzz/corpus/$target
