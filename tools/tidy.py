@@ -355,14 +355,16 @@ def check_notes_to_self(tree: Tree) -> list[str]:
     ]
 
 
-def check_machine_paths(tree: Tree) -> list[str]:
-    """No file names a path of somebody's machine."""
-    pattern = re.compile(r"(?<![\w.:/~}*])/(?:home|root|work|Users)/[\w.]")
+def check_machine_names(tree: Tree) -> list[str]:
+    """No file names a path of somebody's machine, or where its packages come from."""
+    path_of_machine = r"(?<![\w.:/~}*])/(?:home|root|work|Users)/[\w.]"
+    registry = r"\b(?:pypi|pythonhosted|debian|npmjs)\.org\b|index[-]url"
+    pattern = re.compile(f"{path_of_machine}|{registry}")
     return [
-        f"{path}:{number}: names a path of one machine"
+        f"{path}:{number}: {found[0]}: holds for one machine only"
         for path in tree.select(*TEXTS)
         for number, line in enumerate(tree.text(path).splitlines(), start=1)
-        if pattern.search(line)
+        if (found := pattern.search(line)) is not None
     ]
 
 
@@ -431,7 +433,7 @@ CHECKS: tuple[Callable[[Tree], list[str]], ...] = (
     check_python_peers,
     check_sizes,
     check_notes_to_self,
-    check_machine_paths,
+    check_machine_names,
     check_readmes,
     check_clang_format,
     check_ruff,

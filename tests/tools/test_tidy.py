@@ -247,14 +247,20 @@ def test_notes_to_self_need_an_issue(tree: MakeTree) -> None:
     ]
 
 
-def test_machine_paths_are_refused(tree: MakeTree) -> None:
+def test_names_of_machines_and_registries_are_refused(tree: MakeTree) -> None:
     made = tree(
         {
             "tools/a.sh": "cd /" + "home/someone/project\n",
             "tools/b.sh": "cd docs/home/page\ncurl https://example.org/home/x\n",
+            "tools/c.txt": "x\n--index" + "-url=x\n",
+            "tools/d.md": "https://pypi" + ".org/simple\n",
         }
     )
-    assert [c.split(": ")[0] for c in tidy.check_machine_paths(made)] == ["tools/a.sh:1"]
+    assert [c.split(": ")[0] for c in tidy.check_machine_names(made)] == [
+        "tools/a.sh:1",
+        "tools/c.txt:2",
+        "tools/d.md:1",
+    ]
 
 
 def test_readmes_must_be_there_and_short(tree: MakeTree) -> None:
