@@ -52,7 +52,7 @@ class CountingFile : public arrow::io::RandomAccessFile {
     ++counters_->read_calls;
     if (!result.ok()) {
       return table_->storage().Translate(result.status(),
-                                         table_->fragments()[fragment_].path);
+                                         table_->fragments()[fragment_].file.path);
     }
     counters_->bytes_read += SizeOf(*result);
     return result;

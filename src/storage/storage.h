@@ -15,40 +15,49 @@
 namespace headrace::storage {
 
 struct FileEntry {
-  std::string path;  ///< As the filesystem takes it.
+  std::string path;           ///< As the filesystem takes it.
+  std::string relative_path;  ///< Below what was listed; a file's own name if it was listed.
   int64_t size = 0;
 };
 
 /// One storage system. Thread-safe.
 class Storage {
  public:
-  /// Resolves a path or URI. `path` becomes what the filesystem takes. Unknown options,
-  /// and options that the system does not have, are InvalidArgument naming those it has.
+  /// Resolves a path or URI. `path` becomes what the filesystem takes. Options that the system
+  /// does not know are InvalidArgument naming those it does.
   static Result<std::shared_ptr<Storage>> FromUri(
       const std::string& uri, const std::map<std::string, std::string>& options,
       std::string* path);
 
-  Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix);
+  /// `display_prefix` is put before paths in messages ("s3://"); `secrets` never appear in them.
+  Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix,
+          std::vector<std::string> secrets);
 
-  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by
-  /// path, bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if
-  /// there is none.
+  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by path,
+  /// bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if there is none.
   Result<std::vector<FileEntry>> List(const std::string& path) const;
 
-  /// Opens for ranged reads; NotFound, Denied, Unavailable name the URI.
+  /// Opens for ranged reads; NotFound, Denied, Unavailable name the file.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> Open(const FileEntry& file) const;
 
   /// The path as users know it, without credentials ("s3://bucket/x", "/data/x").
-  std::string Display(const std::string& path) const;
+  std::string Display(const std::string& path) const { return display_prefix_ + path; }
 
   /// A storage error in our kinds, naming `path`, with no credential in it.
   Status Translate(const Status& status, const std::string& path) const;
 
-  const std::shared_ptr<arrow::fs::FileSystem>& filesystem() const { return filesystem_; }
+  /// Two URIs of the same system can be one table.
+  bool SameSystem(const Storage& other) const {
+    return filesystem_->Equals(*other.filesystem_);
+  }
 
  private:
+  Result<std::vector<FileEntry>> ListBelow(const std::string& root,
+                                           const std::string& pattern) const;
+
   std::shared_ptr<arrow::fs::FileSystem> filesystem_;
   std::string display_prefix_;
+  std::vector<std::string> secrets_;
 };
 
 }  // namespace headrace::storage

@@ -10,12 +10,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/executor.h"
 #include "storage/storage.h"
+#include "table/footer_cache.h"
 
 namespace headrace::table {
 
@@ -25,15 +25,14 @@ struct RowGroup {
   /// Uncompressed bytes of all columns.
   int64_t stored_bytes : 63 = 0;
   /// Every column chunk has an offset index, so that any row can be reached.
-  bool has_offset_index : 1 = false;
+  uint64_t has_offset_index : 1 = 0;
 };
 
 /// A data file.
 struct Fragment {
-  std::string path;  ///< For Storage.
-  std::string
-      relative_path;  ///< Below the table's root; what is numbered and fingerprinted.
-  int64_t size = 0;
+  storage::FileEntry file;
+  /// Below the table's root: what is numbered and fingerprinted.
+  std::string relative_path;
   uint64_t footer_checksum = 0;
   int64_t rows = 0;
   /// The fragment's row groups are table.row_groups()[first_row_group ...].
@@ -54,26 +53,27 @@ struct TableOptions {
 class Table {
  public:
   /// Lists, reads all footers (in parallel, once), unifies their schemas.
-  static Result<std::shared_ptr<Table>> Open(const std::vector<std::string>& uris,
-                                             const TableOptions& options,
-                                             base::Executor& executor);
+  static Result<std::shared_ptr<const Table>> Open(const std::vector<std::string>& uris,
+                                                   const TableOptions& options,
+                                                   base::Executor& executor);
 
   const std::vector<std::string>& uris() const { return uris_; }
-  const TableOptions& options() const { return options_; }
-  /// File columns (the first file's order, later files' new columns after), then
-  /// partition columns. A column that any file lacks is nullable.
+  /// File columns (the first file's order, later files' new columns after), then partition
+  /// columns. A column that any file lacks is nullable.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   const arrow::FieldVector& partition_fields() const { return partition_fields_; }
   const std::vector<Fragment>& fragments() const { return fragments_; }
   const std::vector<RowGroup>& row_groups() const { return row_groups_; }
   int64_t rows() const { return rows_; }
+  /// Bytes of all files.
   int64_t bytes() const { return bytes_; }
+  /// Uncompressed bytes of all columns.
   int64_t stored_bytes() const { return stored_bytes_; }
   /// 32 hexadecimal digits over relative paths, sizes and footer checksums.
   const std::string& fingerprint() const { return fingerprint_; }
 
-  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file
-  /// is no longer the one that was opened.
+  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file is no
+  /// longer the one that was opened.
   Result<std::shared_ptr<parquet::FileMetaData>> Footer(int64_t fragment) const;
   /// Opens a fragment's file for reading.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenFile(int64_t fragment) const;
@@ -83,9 +83,16 @@ class Table {
   std::string DisplayPath(int64_t fragment) const;
   const storage::Storage& storage() const { return *storage_; }
   /// Bytes of parsed footers held now (estimated from their serialized size).
-  int64_t footer_cache_bytes_used() const;
+  int64_t footer_cache_bytes_used() const { return footers_.bytes_used(); }
 
  private:
+  explicit Table(int64_t footer_cache_bytes) : footers_(footer_cache_bytes) {}
+
+  Status ListFiles();
+  Status ReadPartitions();
+  Status ReadFooters(base::Executor& executor);
+  void Fingerprint();
+
   std::vector<std::string> uris_;
   TableOptions options_;
   std::shared_ptr<storage::Storage> storage_;
@@ -97,25 +104,7 @@ class Table {
   int64_t bytes_ = 0;
   int64_t stored_bytes_ = 0;
   std::string fingerprint_;
+  mutable FooterCache footers_;
 };
-
-/// A footer as read: its checksum is over the raw bytes.
-struct Footer {
-  std::shared_ptr<parquet::FileMetaData> metadata;
-  uint64_t checksum = 0;
-  int64_t serialized_bytes = 0;
-};
-
-/// Reads one footer in one read where it fits 64 KiB, else two. Corrupt (naming
-/// `display_path`) for an empty, truncated or foreign file.
-Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
-                          const std::string& display_path);
-
-/// One schema for two files' columns: missing columns become nullable, and types widen
-/// where nothing is lost (int8 -> int64, float -> double, string -> large_string, ...).
-/// SchemaMismatch naming `display_path`, the column and both types.
-Result<std::shared_ptr<arrow::Schema>> UnifySchemas(const arrow::Schema& unified,
-                                                    const arrow::Schema& file,
-                                                    const std::string& display_path);
 
 }  // namespace headrace::table

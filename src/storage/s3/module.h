@@ -1,0 +1,27 @@
+/// \file
+/// The seam of the S3 module: libheadrace_s3.so, which alone links the AWS SDK and is loaded when
+/// the first s3:// URI is opened.
+#pragma once
+
+#include <arrow/filesystem/filesystem.h>
+#include <headrace/result.h>
+
+#include <memory>
+#include <string>
+
+#include "storage/system.h"
+
+namespace headrace::storage {
+
+/// Makes the filesystem; `path` gets bucket and key.
+using S3MakeFunction = Status (*)(const std::string& uri, const Options& options,
+                                  std::shared_ptr<arrow::fs::FileSystem>* filesystem,
+                                  std::string* path);
+/// Ends the AWS SDK, if it was begun. To be called before the process exits.
+using S3FinalizeFunction = void (*)();
+
+inline constexpr char kS3Module[] = "libheadrace_s3.so";
+inline constexpr char kS3MakeName[] = "headrace_s3_make";
+inline constexpr char kS3FinalizeName[] = "headrace_s3_finalize";
+
+}  // namespace headrace::storage

@@ -1,0 +1,53 @@
+#include <arrow/filesystem/s3fs.h>
+#include <arrow/util/uri.h>
+
+#include "storage/s3/module.h"
+
+namespace headrace::storage {
+namespace {
+
+// The URI with options that Arrow takes from the query. Given there, an endpoint or region keeps
+// Arrow from asking AWS for the bucket's region.
+std::string WithQuery(const std::string& uri, const Options& options) {
+  std::string text = uri;
+  for (const char* name : {"endpoint_override", "region", "scheme"}) {
+    if (!options.Has(name)) continue;
+    text += text.find('?') == std::string::npos ? "?" : "&";
+    text += std::string(name) + "=" + arrow::util::UriEscape(options.Get(name));
+  }
+  return text;
+}
+
+Status Make(const std::string& uri, const Options& options,
+            std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path) {
+  ARROW_RETURN_NOT_OK(arrow::fs::EnsureS3Initialized());
+  ARROW_ASSIGN_OR_RAISE(auto s3, arrow::fs::S3Options::FromUri(WithQuery(uri, options), path));
+  ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
+  if (anonymous) {
+    s3.ConfigureAnonymousCredentials();
+  } else if (options.Has("access_key")) {
+    s3.ConfigureAccessKey(options.Get("access_key"), options.Get("secret_key"),
+                          options.Get("session_token"));
+  }
+  ARROW_ASSIGN_OR_RAISE(s3.connect_timeout, options.Seconds("connect_timeout", kConnectTimeout));
+  ARROW_ASSIGN_OR_RAISE(s3.request_timeout, options.Seconds("request_timeout", kRequestTimeout));
+  ARROW_ASSIGN_OR_RAISE(*filesystem, arrow::fs::S3FileSystem::Make(s3));
+  return Status::OK();
+}
+
+}  // namespace
+}  // namespace headrace::storage
+
+extern "C" {
+
+__attribute__((visibility("default"))) arrow::Status headrace_s3_make(
+    const std::string& uri, const headrace::storage::Options& options,
+    std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path) {
+  return headrace::storage::Make(uri, options, filesystem, path);
+}
+
+__attribute__((visibility("default"))) void headrace_s3_finalize() {
+  // At exit there is nobody left to tell.
+  arrow::fs::EnsureS3Finalized().Warn();
+}
+}

@@ -1,0 +1,180 @@
+#include "storage/storage.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "storage/glob.h"
+#include "storage/system.h"
+
+namespace headrace::storage {
+namespace {
+
+// Names of options whose values are never shown.
+constexpr std::string_view kSecretOptions[] = {"access_key",  "secret_key", "session_token",
+                                               "account_key", "sas_token",  "access_token",
+                                               "service_account_json"};
+
+std::vector<std::string> SecretsOf(const std::string& uri, const OptionMap& options) {
+  std::vector<std::string> secrets;
+  for (std::string_view name : kSecretOptions) {
+    auto found = options.find(std::string(name));
+    if (found != options.end() && !found->second.empty()) secrets.push_back(found->second);
+  }
+  const std::string user = UserInfoOf(uri);
+  const size_t colon = user.find(':');
+  if (colon != std::string::npos) {
+    secrets.push_back(user);
+    if (colon + 1 < user.size()) secrets.push_back(user.substr(colon + 1));
+  }
+  // The longest first, so that none is left half shown.
+  std::sort(secrets.begin(), secrets.end(),
+            [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  return secrets;
+}
+
+std::string Hide(std::string text, const std::vector<std::string>& secrets) {
+  for (const std::string& secret : secrets) {
+    for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
+      text.replace(at, secret.size(), "***");
+      at += 3;
+    }
+  }
+  return text;
+}
+
+bool IsHidden(std::string_view relative) {
+  for (size_t begin = 0; begin < relative.size();) {
+    if (relative[begin] == '_' || relative[begin] == '.') return true;
+    const size_t slash = relative.find('/', begin);
+    if (slash == std::string_view::npos) return false;
+    begin = slash + 1;
+  }
+  return false;
+}
+
+Result<System> MakeSystem(const std::string& uri, const OptionMap& options) {
+  const std::string scheme = SchemeOf(uri);
+  if (scheme.empty() || scheme == "file") return MakeLocal(uri, options);
+  if (scheme == "s3") return MakeS3(uri, options);
+  if (scheme == "gs" || scheme == "gcs") return MakeGcs(uri, options);
+  if (scheme == "abfs" || scheme == "abfss" || scheme == "az") return MakeAzure(uri, options);
+  if (scheme == "hdfs" || scheme == "viewfs") return MakeHdfs(uri, options);
+  return Error(ErrorKind::kInvalidArgument,
+               "scheme \"" + scheme + "\" is unknown in " + WithoutCredentials(uri) +
+                   ", expected a path or one of file, s3, gs, abfs, hdfs");
+}
+
+bool Mentions(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return text.find(word) != std::string_view::npos;
+  });
+}
+
+ErrorKind KindOfStorage(const Status& status) {
+  const std::string& text = status.message();
+  if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId", "INVALID_ACCESS_KEY_ID",
+                      "SignatureDoesNotMatch", "AuthenticationFailed", "AuthorizationFailure",
+                      "Permission denied", "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403"})) {
+    return ErrorKind::kDenied;
+  }
+  if (Mentions(text, {"NoSuchBucket", "NO_SUCH_BUCKET", "NoSuchKey", "NOT_FOUND",
+                      "does not exist", "Path does not exist", "No such file"})) {
+    return ErrorKind::kNotFound;
+  }
+  return KindOf(status);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
+                                                  const OptionMap& options, std::string* path) {
+  const auto secrets = SecretsOf(uri, options);
+  auto system = MakeSystem(uri, options);
+  if (!system.ok()) {
+    return Error(KindOf(system.status()), Hide(system.status().message(), secrets));
+  }
+  *path = std::move(system->path);
+  return std::make_shared<Storage>(std::move(system->filesystem),
+                                   std::move(system->display_prefix), secrets);
+}
+
+Storage::Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix,
+                 std::vector<std::string> secrets)
+    : filesystem_(std::move(filesystem)),
+      display_prefix_(std::move(display_prefix)),
+      secrets_(std::move(secrets)) {}
+
+Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
+  auto info = filesystem_->GetFileInfo(path);
+  if (!info.ok()) return Translate(info.status(), path);
+  if (info->IsFile()) return std::vector<FileEntry>{{path, info->base_name(), info->size()}};
+  std::vector<FileEntry> files;
+  if (info->type() == arrow::fs::FileType::Directory) {
+    ARROW_ASSIGN_OR_RAISE(files, ListBelow(path, ""));
+  } else if (IsGlob(path)) {
+    ARROW_ASSIGN_OR_RAISE(files, ListBelow(LiteralPrefix(path), path));
+  } else {
+    return Error(ErrorKind::kNotFound,
+                 Display(path) + " is not there, expected a file, a directory or a glob");
+  }
+  if (files.empty()) {
+    return Error(ErrorKind::kNotFound,
+                 Display(path) + (IsGlob(path) && info->type() == arrow::fs::FileType::NotFound
+                                      ? " matches no file"
+                                      : " is a directory without data files (names that begin "
+                                        "with _ or . do not count)"));
+  }
+  return files;
+}
+
+Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& root,
+                                                  const std::string& pattern) const {
+  arrow::fs::FileSelector selector;
+  selector.base_dir = root;
+  selector.recursive = true;
+  selector.allow_not_found = true;
+  auto infos = filesystem_->GetFileInfo(selector);
+  if (!infos.ok()) return Translate(infos.status(), root);
+  std::vector<FileEntry> files;
+  for (const auto& info : *infos) {
+    if (!info.IsFile()) continue;
+    size_t below = root.size();
+    while (below < info.path().size() && info.path()[below] == '/') ++below;
+    std::string relative = info.path().substr(below);
+    if (IsHidden(relative)) continue;
+    if (!pattern.empty() && !GlobMatches(pattern, info.path())) continue;
+    files.push_back({info.path(), std::move(relative), info.size()});
+  }
+  std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) {
+    return a.relative_path < b.relative_path;
+  });
+  return files;
+}
+
+Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(const FileEntry& file) const {
+  // A known size saves asking the store for it.
+  arrow::fs::FileInfo info(file.path, arrow::fs::FileType::File);
+  info.set_size(file.size);
+  auto opened = filesystem_->OpenInputFile(info);
+  if (!opened.ok()) return Translate(opened.status(), file.path);
+  return opened;
+}
+
+Status Storage::Translate(const Status& status, const std::string& path) const {
+  const std::string name = Display(path);
+  const std::string said = Hide(status.message(), secrets_);
+  const std::string message = name + ": " + said;
+  switch (const ErrorKind kind = KindOfStorage(status)) {
+    case ErrorKind::kDenied:
+      return Error(kind, message + ": check the credentials and their rights");
+    case ErrorKind::kNotFound:
+      return Error(kind, message);
+    case ErrorKind::kUnavailable:
+      return Error(kind, message + ": the storage did not answer as expected; try again");
+    default:
+      return Error(kind, message);
+  }
+}
+
+}  // namespace headrace::storage

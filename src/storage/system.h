@@ -1,0 +1,61 @@
+/// \file
+/// What each storage system gives: a filesystem made from a URI and options.
+#pragma once
+
+#include <arrow/filesystem/filesystem.h>
+#include <headrace/result.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headrace::storage {
+
+/// The storage options of one call. Each system says which names it knows.
+class Options {
+ public:
+  /// InvalidArgument for a name that is not in `known`.
+  static Result<Options> Make(const char* system, const std::map<std::string, std::string>& given,
+                              const std::set<std::string>& known);
+
+  bool Has(const std::string& name) const { return given_.count(name) > 0; }
+  /// The value, or `otherwise`.
+  std::string Get(const std::string& name, const std::string& otherwise = "") const;
+  /// "true" or "false"; InvalidArgument for anything else.
+  Result<bool> Flag(const std::string& name) const;
+  /// Seconds as a positive number.
+  Result<double> Seconds(const std::string& name, double otherwise) const;
+
+ private:
+  std::map<std::string, std::string> given_;
+};
+
+/// Seconds until a connection attempt, and until a silent request, is given up.
+inline constexpr double kConnectTimeout = 10;
+inline constexpr double kRequestTimeout = 30;
+
+/// A filesystem, and the part of the URI that it takes as path.
+struct System {
+  std::shared_ptr<arrow::fs::FileSystem> filesystem;
+  std::string path;
+  std::string display_prefix;
+};
+
+using OptionMap = std::map<std::string, std::string>;
+Result<System> MakeLocal(const std::string& uri, const OptionMap& options);
+Result<System> MakeS3(const std::string& uri, const OptionMap& options);
+Result<System> MakeGcs(const std::string& uri, const OptionMap& options);
+Result<System> MakeAzure(const std::string& uri, const OptionMap& options);
+Result<System> MakeHdfs(const std::string& uri, const OptionMap& options);
+
+/// The scheme of a URI in lower case, or empty for a plain path.
+std::string SchemeOf(std::string_view uri);
+/// What stands between "://" and "@", or empty.
+std::string UserInfoOf(std::string_view uri);
+/// The URI without user info and query.
+std::string WithoutCredentials(const std::string& uri);
+
+}  // namespace headrace::storage

@@ -1,0 +1,203 @@
+#include "table/table.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/hash.h"
+#include "table/footer.h"
+#include "table/partition.h"
+#include "table/unify.h"
+
+namespace headrace::table {
+namespace {
+
+// The longest directory that all paths have in common.
+std::string CommonDirectory(const std::vector<Fragment>& fragments) {
+  std::string common = fragments[0].file.path;
+  for (const Fragment& fragment : fragments) {
+    const std::string& path = fragment.file.path;
+    const auto ends = std::mismatch(common.begin(), common.end(), path.begin(), path.end());
+    common.erase(ends.first, common.end());
+  }
+  const size_t slash = common.rfind('/');
+  return slash == std::string::npos ? "" : common.substr(0, slash + 1);
+}
+
+RowGroup DescribeRowGroup(const parquet::RowGroupMetaData& metadata) {
+  RowGroup group;
+  group.rows = metadata.num_rows();
+  group.has_offset_index = metadata.num_columns() > 0 ? 1 : 0;
+  for (int c = 0; c < metadata.num_columns(); ++c) {
+    auto chunk = metadata.ColumnChunk(c);
+    group.stored_bytes += chunk->total_uncompressed_size();
+    if (!chunk->GetOffsetIndexLocation()) group.has_offset_index = 0;
+  }
+  return group;
+}
+
+/// What one file's footer says.
+struct FileFacts {
+  uint64_t checksum = 0;
+  std::shared_ptr<arrow::Schema> schema;
+  std::vector<RowGroup> row_groups;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>& uris,
+                                                 const TableOptions& options,
+                                                 base::Executor& executor) {
+  std::shared_ptr<Table> table(new Table(options.footer_cache_bytes));
+  table->uris_ = uris;
+  table->options_ = options;
+  ARROW_RETURN_NOT_OK(table->ListFiles());
+  ARROW_RETURN_NOT_OK(table->ReadPartitions());
+  ARROW_RETURN_NOT_OK(table->ReadFooters(executor));
+  table->Fingerprint();
+  return table;
+}
+
+Status Table::ListFiles() {
+  std::set<std::string> seen;
+  for (const std::string& uri : uris_) {
+    std::string path;
+    ARROW_ASSIGN_OR_RAISE(auto system,
+                          storage::Storage::FromUri(uri, options_.storage_options, &path));
+    if (storage_ != nullptr && !storage_->SameSystem(*system)) {
+      return Error(ErrorKind::kInvalidArgument,
+                   storage_->Display("") + " and " + system->Display(path) +
+                       " lie on different storage systems, expected one");
+    }
+    if (storage_ == nullptr) storage_ = std::move(system);
+    ARROW_ASSIGN_OR_RAISE(auto files, storage_->List(path));
+    for (auto& file : files) {
+      if (!seen.insert(file.path).second) {
+        return Error(ErrorKind::kInvalidArgument,
+                     storage_->Display(file.path) + " is named twice, expected once");
+      }
+      Fragment fragment;
+      fragment.relative_path = file.relative_path;
+      fragment.file = std::move(file);
+      fragments_.push_back(std::move(fragment));
+    }
+  }
+  if (uris_.size() > 1) {
+    const size_t below = CommonDirectory(fragments_).size();
+    for (Fragment& fragment : fragments_) {
+      fragment.relative_path = fragment.file.path.substr(below);
+    }
+  }
+  return Status::OK();
+}
+
+Status Table::ReadPartitions() {
+  std::vector<std::string> paths;
+  for (const Fragment& fragment : fragments_) paths.push_back(fragment.relative_path);
+  ARROW_ASSIGN_OR_RAISE(auto partitions, ReadPartitionPaths(paths, options_.partition_types));
+  partition_fields_ = std::move(partitions.fields);
+  for (size_t f = 0; f < fragments_.size(); ++f) {
+    fragments_[f].partition_values = std::move(partitions.values[f]);
+  }
+  return Status::OK();
+}
+
+Status Table::ReadFooters(base::Executor& executor) {
+  const auto count = static_cast<int64_t>(fragments_.size());
+  std::vector<FileFacts> facts(fragments_.size());
+  ARROW_RETURN_NOT_OK(executor.ForEach(count, [&](int64_t f) -> Status {
+    ARROW_ASSIGN_OR_RAISE(auto file, OpenFile(f));
+    const int64_t size = fragments_[static_cast<size_t>(f)].file.size;
+    auto footer = ReadFooter(*file, size, DisplayPath(f));
+    if (!footer.ok() && footer.status().detail() == nullptr) {
+      return storage_->Translate(footer.status(), fragments_[static_cast<size_t>(f)].file.path);
+    }
+    ARROW_RETURN_NOT_OK(footer.status());
+    FileFacts& fact = facts[static_cast<size_t>(f)];
+    fact.checksum = footer->checksum;
+    ARROW_ASSIGN_OR_RAISE(fact.schema, FileSchema(*footer->metadata, DisplayPath(f)));
+    for (int g = 0; g < footer->metadata->num_row_groups(); ++g) {
+      fact.row_groups.push_back(DescribeRowGroup(*footer->metadata->RowGroup(g)));
+    }
+    footers_.Put(f, footer->metadata, footer->serialized_bytes);
+    return Status::OK();
+  }));
+  std::shared_ptr<arrow::Schema> last;  // most files have the schema of the one before
+  for (int64_t f = 0; f < count; ++f) {
+    Fragment& fragment = fragments_[static_cast<size_t>(f)];
+    FileFacts& fact = facts[static_cast<size_t>(f)];
+    if (schema_ == nullptr) {
+      schema_ = fact.schema;
+    } else if (!fact.schema->Equals(*last)) {
+      ARROW_ASSIGN_OR_RAISE(schema_, UnifySchemas(*schema_, *fact.schema, DisplayPath(f)));
+    }
+    last = fact.schema;
+    fragment.footer_checksum = fact.checksum;
+    fragment.first_row_group = static_cast<int64_t>(row_groups_.size());
+    fragment.row_group_count = static_cast<int>(fact.row_groups.size());
+    for (const RowGroup& group : fact.row_groups) {
+      fragment.rows += group.rows;
+      stored_bytes_ += group.stored_bytes;
+      row_groups_.push_back(group);
+    }
+    rows_ += fragment.rows;
+    bytes_ += fragment.file.size;
+  }
+  // A partition's value stands for a file column of the same name, as in Spark.
+  arrow::FieldVector fields;
+  for (const auto& field : schema_->fields()) {
+    const bool partition = std::any_of(
+        partition_fields_.begin(), partition_fields_.end(),
+        [&](const auto& key) { return key->name() == field->name(); });
+    if (!partition) fields.push_back(field);
+  }
+  fields.insert(fields.end(), partition_fields_.begin(), partition_fields_.end());
+  schema_ = arrow::schema(std::move(fields));
+  return Status::OK();
+}
+
+void Table::Fingerprint() {
+  std::string text;
+  for (const Fragment& fragment : fragments_) {
+    text += fragment.relative_path + "\n" + std::to_string(fragment.file.size) + "\n" +
+            std::to_string(fragment.footer_checksum) + "\n";
+  }
+  fingerprint_ = base::HashHex(text);
+}
+
+Result<std::shared_ptr<parquet::FileMetaData>> Table::Footer(int64_t fragment) const {
+  if (auto held = footers_.Get(fragment)) return held;
+  const Fragment& known = fragments_[static_cast<size_t>(fragment)];
+  ARROW_ASSIGN_OR_RAISE(auto file, OpenFile(fragment));
+  ARROW_ASSIGN_OR_RAISE(auto footer,
+                        ReadFooter(*file, known.file.size, DisplayPath(fragment)));
+  if (footer.checksum != known.footer_checksum) {
+    return Error(ErrorKind::kConflict, DisplayPath(fragment) +
+                                           ": the file was replaced after the table was opened: "
+                                           "open the table anew");
+  }
+  footers_.Put(fragment, footer.metadata, footer.serialized_bytes);
+  return footer.metadata;
+}
+
+Result<std::shared_ptr<arrow::io::RandomAccessFile>> Table::OpenFile(int64_t fragment) const {
+  return storage_->Open(fragments_[static_cast<size_t>(fragment)].file);
+}
+
+std::string Table::DisplayPath(int64_t fragment) const {
+  return storage_->Display(fragments_[static_cast<size_t>(fragment)].file.path);
+}
+
+std::string Table::DisplayUri() const {
+  const Fragment& first = fragments_[0];
+  const std::string& path = first.file.path;
+  // The root: what the listed path adds to the relative one.
+  std::string text =
+      uris_.size() == 1 && path.size() > first.relative_path.size() + 1
+          ? storage_->Display(path.substr(0, path.size() - first.relative_path.size() - 1))
+          : storage_->Display(path);
+  if (uris_.size() > 1) text += " and " + std::to_string(uris_.size() - 1) + " more";
+  return text;
+}
+
+}  // namespace headrace::table
