@@ -1,7 +1,8 @@
 # Arrow C++ (with Parquet and compute) as Headrace::Arrow, S3 as Headrace::ArrowS3.
 #
 # pyarrow: headers and libraries of the wheel, so that a Python process holds one libarrow. The
-# wheel has no CMake package and no unversioned links: the files are found by their suffix.
+# wheel has no CMake package and no unversioned links: the files are found by their suffix. The
+# wheel is asked of Python3_EXECUTABLE, unless HEADRACE_PYARROW_ROOT names its folder.
 # system: an installed Arrow, for C++-only builds.
 if(HEADRACE_ARROW STREQUAL "system")
   find_package(Arrow 26 REQUIRED)
@@ -13,22 +14,28 @@ if(HEADRACE_ARROW STREQUAL "system")
   add_library(Headrace::Arrow ALIAS headrace_arrow)
   set(HEADRACE_ARROW_INSTALL_TARGETS headrace_arrow)
 elseif(HEADRACE_ARROW STREQUAL "pyarrow")
-  find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
-  execute_process(
-    COMMAND "${Python3_EXECUTABLE}" -c
-      "import pyarrow; print(pyarrow.get_include(), pyarrow.get_library_dirs()[0], pyarrow.__version__, sep=';')"
-    OUTPUT_VARIABLE pyarrow_facts OUTPUT_STRIP_TRAILING_WHITESPACE
-    RESULT_VARIABLE pyarrow_missing)
-  if(pyarrow_missing)
-    message(FATAL_ERROR "pyarrow was not found by ${Python3_EXECUTABLE}: "
-      "pip install 'pyarrow==26.*', or use -DHEADRACE_ARROW=system")
+  if(HEADRACE_PYARROW_ROOT)
+    set(HEADRACE_PYARROW_INCLUDE "${HEADRACE_PYARROW_ROOT}/include")
+    set(HEADRACE_PYARROW_LIBRARY_DIR "${HEADRACE_PYARROW_ROOT}")
+  else()
+    find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
+    execute_process(
+      COMMAND "${Python3_EXECUTABLE}" -c
+        "import pyarrow; print(pyarrow.get_include(), pyarrow.get_library_dirs()[0], sep=';')"
+      OUTPUT_VARIABLE pyarrow_facts OUTPUT_STRIP_TRAILING_WHITESPACE
+      RESULT_VARIABLE pyarrow_missing)
+    if(pyarrow_missing)
+      message(FATAL_ERROR "pyarrow was not found by ${Python3_EXECUTABLE}: "
+        "pip install 'pyarrow==26.*', or use -DHEADRACE_ARROW=system")
+    endif()
+    list(GET pyarrow_facts 0 HEADRACE_PYARROW_INCLUDE)
+    list(GET pyarrow_facts 1 HEADRACE_PYARROW_LIBRARY_DIR)
   endif()
-  list(GET pyarrow_facts 0 HEADRACE_PYARROW_INCLUDE)
-  list(GET pyarrow_facts 1 HEADRACE_PYARROW_LIBRARY_DIR)
-  list(GET pyarrow_facts 2 HEADRACE_PYARROW_VERSION)
-  if(NOT HEADRACE_PYARROW_VERSION VERSION_GREATER_EQUAL 26 OR
-     NOT HEADRACE_PYARROW_VERSION VERSION_LESS 27)
-    message(FATAL_ERROR "pyarrow 26 is needed, found ${HEADRACE_PYARROW_VERSION}")
+  file(STRINGS "${HEADRACE_PYARROW_INCLUDE}/arrow/util/config.h" arrow_version
+    REGEX "^#define ARROW_VERSION_MAJOR ")
+  if(NOT arrow_version MATCHES " 26$")
+    message(FATAL_ERROR "pyarrow 26 is needed; ${HEADRACE_PYARROW_INCLUDE} says "
+      "'${arrow_version}'")
   endif()
   function(headrace_import_arrow target stem)
     file(GLOB found "${HEADRACE_PYARROW_LIBRARY_DIR}/lib${stem}.so.*")

@@ -1,6 +1,7 @@
 #include "base/random.h"
 
 #include <cassert>
+#include <cstddef>
 
 namespace headrace::base {
 
@@ -20,7 +21,7 @@ uint64_t MixKey(Purpose purpose, std::initializer_list<uint64_t> coordinates) {
 
 void FillPermutation(uint64_t key, int64_t n, std::vector<uint32_t>* out) {
   assert(n >= 0 && n <= (int64_t{1} << 32));
-  out->resize(static_cast<size_t>(n));
+  out->resize(static_cast<std::size_t>(n));
   KeyedRandom random(key);
   uint32_t* values = out->data();
   for (int64_t i = 0; i < n; ++i) {

@@ -1,5 +1,6 @@
 #include "decode/list_decoder.h"
 
+#include <arrow/extension_type.h>
 #include <arrow/util/bit_util.h>
 
 #include <algorithm>

@@ -260,6 +260,7 @@ Result<ReadyBatch> Pass::Assemble(int64_t step) {
   ARROW_ASSIGN_OR_RAISE(ready.batch, context_->assembler->Assemble(drawing));
   if (context_->pad_last) {
     std::vector<bool> valid;
+    valid.reserve(static_cast<size_t>(rows));
     for (int64_t i = 0; i < rows; ++i) {
       valid.push_back(step < deal_.full_steps() || deal_.SampleAt(step, i).valid);
     }

@@ -1,5 +1,6 @@
 #include "reader/column_source.h"
 
+#include <arrow/array/concatenate.h>
 #include <arrow/compute/api.h>
 #include <arrow/record_batch.h>
 

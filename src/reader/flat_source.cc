@@ -1,3 +1,4 @@
+#include <arrow/array/concatenate.h>
 #include <arrow/compute/api.h>
 #include <arrow/io/concurrency.h>
 #include <arrow/util/bit_util.h>

@@ -2,6 +2,7 @@
 
 #include <arrow/extension/fixed_shape_tensor.h>
 #include <arrow/extension/variable_shape_tensor.h>
+#include <arrow/type_traits.h>
 
 #include <set>
 #include <utility>

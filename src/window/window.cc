@@ -1,5 +1,6 @@
 #include "window/window.h"
 
+#include <arrow/array/concatenate.h>
 #include <arrow/compute/api.h>
 #include <arrow/util/bit_util.h>
 

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The C++ tests, built with ASan and UBSan in build/asan.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools/setup.sh
+export PATH="$PWD/.venv/bin:$PATH"
+mkdir -p build/asan
+rm -f build/asan/ctest.xml
+log=build/asan/build.log
+echo "asan: build/asan (log: $log)"
+if ! { cmake --preset asan && cmake --build build/asan --parallel "$(nproc)" --target headrace_tests; } \
+    >"$log" 2>&1 </dev/null; then
+  grep -nE 'error|FAILED' "$log" | head -40 >&2 || true
+  tail -25 "$log" >&2
+  exit 1
+fi
+if ! ctest --preset asan --parallel "$(nproc)" --timeout 600 --output-junit ctest.xml \
+    >build/asan/ctest.log 2>&1 </dev/null; then
+  grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start +[0-9]+:' build/asan/ctest.log >&2 || true
+  exit 1
+fi

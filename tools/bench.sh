@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Micro-benchmarks in a Release tree of their own, then rows/s of the loader. Arguments go to
+# bench/loaders/loaders.py (--rows, --pairs). JSON in build/bench.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools/build.sh
+export PATH="$PWD/.venv/bin:$PATH"
+mkdir -p build/bench
+log=build/bench/build.log
+echo "bench: build/bench (log: $log)"
+if ! { cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DHEADRACE_BENCHMARKS=ON \
+    -DPython3_EXECUTABLE="$PWD/.venv/bin/python" &&
+    cmake --build build/bench --parallel "$(nproc)" --target headrace_benchmarks; } \
+    >"$log" 2>&1 </dev/null; then
+  grep -nE 'error|FAILED' "$log" | head -40 >&2 || true
+  tail -25 "$log" >&2
+  exit 1
+fi
+build/bench/bench/headrace_benchmarks --benchmark_out=build/bench/micro.json 2>/dev/null
+python bench/loaders/loaders.py "$@"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+cat <<'TEXT'
+make demo      train a PyTorch model on a lake table, kill it, resume it (sets everything up)
+make test      every test a developer waits for: tidy, C++, Python
+make test-all  the same, then sanitizers and the whole of clang-tidy
+make build     .venv/bin/python with the package, .venv/bin/headrace, the C++ tests
+make tidy      format, lint, types, layers, sizes (seconds)
+make docs      the documents' code runs and their links resolve
+make bench     C++ micro-benchmarks and rows/s of the loader beside Arrow's decode limit
+make fuzz      libFuzzer targets, a minute each, or: make fuzz SECONDS=600
+make clean     remove build/ and .venv/
+TEXT

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Everything: make test (unless this very tree has passed it), the C++ tests under ASan and
+# UBSan, and clang-tidy over all of src, apps and python/ext.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools/build.sh
+export PATH="$PWD/.venv/bin:$PATH"
+if [[ ! -f build/tested || $(<build/tested) != "$(python tools/fingerprint.py)" ]]; then
+  tools/test.sh
+fi
+
+failed=0
+tools/clang_tidy.sh || failed=1
+tools/asan.sh || failed=1
+python tools/summary.py build/dev/ctest.xml build/dev/pytest.xml build/asan/ctest.xml \
+  build/clang-tidy/report.xml || failed=1
+exit "$failed"
