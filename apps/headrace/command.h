@@ -1,0 +1,73 @@
+/// \file
+/// What the subcommands share: their shape, common options, exit codes.
+#pragma once
+
+#include <headrace/dataset.h>
+#include <headrace/result.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace headrace::cli {
+
+/// Exit codes; docs/guide/cli.md tells users.
+enum ExitCode {
+  kExitOk = 0,
+  kExitDefects = 1,
+  kExitUsage = 2,
+  kExitNotFound = 3,
+  kExitDenied = 4,
+  kExitCorrupt = 5,
+  kExitUnavailable = 6,
+  kExitOther = 7,
+  kExitInterrupted = 130,
+  kExitBrokenPipe = 141,
+};
+
+/// The exit code of an error.
+ExitCode ExitCodeOf(ErrorKind kind);
+
+/// "headrace: Kind: message", in one line; a filter that does not parse is shown below
+/// it.
+std::string ErrorText(const Status& status);
+
+/// What a subcommand does once its arguments are parsed: an exit code, or an error.
+using Action = std::function<Result<ExitCode>()>;
+
+// One function a subcommand, each in a file of its own: declares the subcommand and its
+// options, and returns what it does.
+Action AddInspect(CLI::App* app);
+Action AddHead(CLI::App* app);
+Action AddVerify(CLI::App* app);
+Action AddBench(CLI::App* app);
+
+/// Options of every subcommand. Parsing fills it, so it must stay where it is.
+struct CommonOptions {
+  std::vector<std::string> uris;
+  std::vector<std::string> storage_options;
+  bool json = false;
+
+  void AddTo(CLI::App* app);
+  Result<OpenOptions> ToOpenOptions() const;
+};
+
+/// Options of the subcommands that choose rows and columns.
+struct ChoiceOptions {
+  std::vector<std::string> select;
+  std::string where;
+  bool explain = false;
+
+  void AddTo(CLI::App* app);
+  Result<Dataset> Apply(Dataset dataset) const;
+};
+
+/// Refuses smaller numbers.
+CLI::Validator AtLeast(int64_t least);
+
+/// What `--explain` prints.
+Status PrintPlan(const Dataset& dataset, bool json);
+
+}  // namespace headrace::cli

@@ -1,0 +1,172 @@
+#include <headrace/inspect.h>
+#include <parquet/exception.h>
+#include <parquet/file_reader.h>
+#include <parquet/schema.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pipeline/chunk_check.h"
+#include "storage/storage.h"
+#include "table/footer.h"
+
+namespace headrace {
+namespace {
+
+/// A file to verify, and the storage that has it.
+struct Target {
+  std::shared_ptr<storage::Storage> storage;
+  storage::FileEntry file;
+};
+
+Result<std::vector<Target>> ListTargets(const std::vector<std::string>& uris,
+                                        const OpenOptions& options) {
+  std::vector<Target> targets;
+  std::set<std::string> seen;
+  for (const std::string& uri : uris) {
+    std::string path;
+    ARROW_ASSIGN_OR_RAISE(auto storage,
+                          storage::Storage::FromUri(uri, options.storage_options, &path));
+    ARROW_ASSIGN_OR_RAISE(auto files, storage->List(path));
+    for (storage::FileEntry& file : files) {
+      if (!seen.insert(storage->Display(file.path)).second) continue;
+      targets.push_back({storage, std::move(file)});
+    }
+  }
+  return targets;
+}
+
+/// Checks one file and adds what it finds to a report.
+class FileVerifier {
+ public:
+  FileVerifier(const Target& target, VerifyReport* report)
+      : target_(target),
+        path_(target.storage->Display(target.file.path)),
+        report_(report) {}
+
+  void Run() {
+    // Parquet throws also where it only reads a footer that parses but makes no sense.
+    try {
+      Status whole = VerifyFile();
+      if (!whole.ok()) AddDefect(-1, "", whole);
+    } catch (const std::exception& e) {
+      AddDefect(-1, "", Error(ErrorKind::kCorrupt, e.what()));
+    }
+  }
+
+ private:
+  Status VerifyFile() {
+    pipeline::CheckedFile file;
+    ARROW_ASSIGN_OR_RAISE(file.input, target_.storage->Open(target_.file));
+    file.size = target_.file.size;
+    ARROW_ASSIGN_OR_RAISE(table::Footer footer,
+                          table::ReadFooter(*file.input, file.size, path_));
+    auto reader = parquet::ParquetFileReader::Open(
+        file.input, parquet::default_reader_properties(), footer.metadata);
+    file.reader = reader.get();
+    int64_t rows = 0;
+    for (int g = 0; g < footer.metadata->num_row_groups(); ++g) {
+      rows += footer.metadata->RowGroup(g)->num_rows();
+      VerifyRowGroup(file, *footer.metadata, g);
+    }
+    if (rows != footer.metadata->num_rows()) {
+      return Error(ErrorKind::kCorrupt,
+                   "the footer counts " + std::to_string(footer.metadata->num_rows()) +
+                       " rows, its row groups " + std::to_string(rows));
+    }
+    return Status::OK();
+  }
+
+  void VerifyRowGroup(const pipeline::CheckedFile& file,
+                      const parquet::FileMetaData& metadata, int group) {
+    report_->row_groups += 1;
+    for (int c = 0; c < metadata.num_columns(); ++c) {
+      pipeline::PageCounts counts;
+      Status status = pipeline::CheckColumnChunk(file, group, c, &counts);
+      report_->pages += counts.pages;
+      report_->pages_with_checksum += counts.with_checksum;
+      if (!status.ok()) {
+        AddDefect(group, metadata.schema()->Column(c)->path()->ToDotString(), status);
+      }
+    }
+  }
+
+  void AddDefect(int row_group, std::string column, const Status& status) {
+    std::string message = MessageOf(status);
+    // A defect names its path beside the message.
+    if (std::string prefix = path_ + ": "; message.rfind(prefix, 0) == 0) {
+      message.erase(0, prefix.size());
+    }
+    report_->defects.push_back({path_, row_group, std::move(column), std::move(message)});
+  }
+
+  const Target& target_;
+  const std::string path_;
+  VerifyReport* report_;
+};
+
+std::string Counted(int64_t n, const char* noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Result<VerifyReport> Verify(const std::vector<std::string>& uris,
+                            const OpenOptions& options, const Progress& progress) {
+  if (uris.empty()) {
+    return Error(ErrorKind::kInvalidArgument, "verify needs at least one URI");
+  }
+  ARROW_ASSIGN_OR_RAISE(std::vector<Target> targets, ListTargets(uris, options));
+  VerifyReport report;
+  const auto total = static_cast<int64_t>(targets.size());
+  for (const Target& target : targets) {
+    if (progress) progress(report.files, total);
+    FileVerifier(target, &report).Run();
+    report.files += 1;
+  }
+  if (progress) progress(report.files, total);
+  return report;
+}
+
+std::string VerifyReport::ToString() const {
+  std::string text;
+  for (const Defect& defect : defects) {
+    text += defect.path;
+    if (defect.row_group >= 0) {
+      text += ": row group " + std::to_string(defect.row_group) + ", column \"" +
+              defect.column + "\"";
+    }
+    text += ": " + defect.message + "\n";
+  }
+  text += Counted(files, "file") + ", " + Counted(row_groups, "row group") + ", " +
+          Counted(pages, "page") + " (" + std::to_string(pages_with_checksum) +
+          " with a checksum): " +
+          (defects.empty() ? "no defects"
+                           : Counted(static_cast<int64_t>(defects.size()), "defect"));
+  return text;
+}
+
+std::string VerifyReport::ToJson() const {
+  nlohmann::ordered_json json = {{"files", files},
+                                 {"row_groups", row_groups},
+                                 {"pages", pages},
+                                 {"pages_with_checksum", pages_with_checksum},
+                                 {"defects", nlohmann::ordered_json::array()}};
+  for (const Defect& defect : defects) {
+    nlohmann::ordered_json entry = {{"path", defect.path}};
+    if (defect.row_group >= 0) {
+      entry["row_group"] = defect.row_group;
+      entry["column"] = defect.column;
+    }
+    entry["message"] = defect.message;
+    json["defects"].push_back(std::move(entry));
+  }
+  // Paths and messages may hold bytes that are no UTF-8.
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace headrace

@@ -1,0 +1,350 @@
+"""The command line, as users meet it: the installed `headrace`, its output and exit codes."""
+
+import base64
+import datetime
+import decimal
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROWS = 300
+ROWS_A_GROUP = 100
+SUBCOMMANDS = ("inspect", "head", "verify", "bench")
+
+
+@pytest.fixture(scope="session")
+def binary() -> str:
+    found = shutil.which("headrace", path=Path(sys.executable).parent) or shutil.which(
+        "headrace"
+    )
+    assert found, (
+        "`headrace` is neither beside the Python that runs the tests nor on PATH"
+    )
+    return found
+
+
+@pytest.fixture
+def run(binary, tmp_path):
+    """Runs headrace with arguments, in a home of its own."""
+
+    def call(*arguments, code=0):
+        done = subprocess.run(
+            [binary, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            timeout=120,
+        )
+        assert done.returncode == code, done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory) -> Path:
+    """Two Hive partitions with three row groups each."""
+    root = tmp_path_factory.mktemp("lake") / "trips"
+    for year in (2013, 2014):
+        folder = root / f"year={year}"
+        folder.mkdir(parents=True)
+        table = pa.table(
+            {
+                "id": pa.array(range(ROWS), pa.int64()),
+                "fare": pa.array(
+                    [None if i % 3 == 0 else i / 10 for i in range(ROWS)], pa.float32()
+                ),
+                "name": pa.array([f"trip {i}" for i in range(ROWS)]),
+            }
+        )
+        pq.write_table(
+            table,
+            folder / "part-0.parquet",
+            row_group_size=ROWS_A_GROUP,
+            write_page_index=True,
+            write_page_checksum=True,
+        )
+    return root
+
+
+def break_page(path: Path, row_group: int, column: int) -> None:
+    """Flips a bit in the last bytes of a column chunk: values, no header."""
+    chunk = pq.read_metadata(path).row_group(row_group).column(column)
+    first = chunk.dictionary_page_offset or chunk.data_page_offset
+    at = first + chunk.total_compressed_size - 3
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x10
+    path.write_bytes(bytes(content))
+
+
+def error_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a failed command says."""
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_version_is_printed(run):
+    name, version = run("--version").stdout.split()
+    assert name == "headrace"
+    assert len(version.split(".")) == 3
+
+
+def test_help_lists_subcommands_and_exit_codes(run):
+    text = run("--help").stdout
+    for subcommand in SUBCOMMANDS:
+        assert f"\n  {subcommand} " in text
+    assert "Exit codes:" in text
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+def test_help_of_a_subcommand_has_examples(run, subcommand):
+    text = run(subcommand, "--help").stdout
+    assert f"Usage: headrace {subcommand}" in text
+    assert text.count(f"  headrace {subcommand} ") >= 2
+    assert "--json" in text
+    assert "--storage-option" in text
+
+
+def test_inspect_shows_schema_partitions_and_sizes(run, lake):
+    text = run("inspect", lake).stdout
+    assert text.startswith(f"{lake}\n")
+    assert "partitioned by  year" in text
+    assert "6 of 100 to 100 rows" in text
+    assert "SNAPPY" in text
+
+
+def test_inspect_as_json(run, lake):
+    info = json.loads(run("inspect", lake, "--json").stdout)
+    assert (info["rows"], info["files"], info["row_groups"]) == (2 * ROWS, 2, 6)
+    assert info["partition_columns"] == ["year"]
+    assert [column["name"] for column in info["columns"]] == [
+        "id",
+        "fare",
+        "name",
+        "year",
+    ]
+    assert info["columns"][0]["compressions"] == ["SNAPPY"]
+
+
+def test_head_prints_an_aligned_table(run, lake):
+    lines = run(
+        "head", lake, "-n", 2, "--select", "id,fare,name,year"
+    ).stdout.splitlines()
+    assert lines == [
+        "   id   fare  name     year",
+        "int64  float  string  int32",
+        "-----  -----  ------  -----",
+        "    0   null  trip 0   2013",
+        "    1    0.1  trip 1   2013",
+    ]
+
+
+def test_head_as_json_selects_and_filters(run, lake):
+    done = run(
+        "head", lake, "-n", 3, "--json", "--select", "name,id", "--where", "id >= 150 and year = 2014"
+    )  # fmt: skip
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows == [{"name": f"trip {i}", "id": i} for i in (150, 151, 152)]
+    assert list(rows[0]) == ["name", "id"]
+
+
+def test_head_prints_all_rows_when_there_are_fewer(run, lake):
+    done = run("head", lake, "-n", 100_000, "--json", "--select", "id")
+    assert len(done.stdout.splitlines()) == 2 * ROWS
+
+
+def test_head_of_no_rows_prints_the_columns(run, lake):
+    assert len(run("head", lake, "-n", 0).stdout.splitlines()) == 3
+    assert run("head", lake, "-n", 0, "--json").stdout == ""
+
+
+def test_head_prints_every_type_as_json(run, tmp_path):
+    columns = {
+        "big": (pa.uint64(), 2**64 - 1, 2**64 - 1),
+        "small": (pa.int64(), -(2**63), -(2**63)),
+        "float": (pa.float32(), 0.1, 0.1),
+        "half": (pa.float16(), 1.5, 1.5),
+        "nan": (pa.float64(), float("nan"), "NaN"),
+        "infinity": (pa.float64(), float("-inf"), "-Infinity"),
+        "bool": (pa.bool_(), True, True),
+        "text": (pa.string(), 'a "b"\n\x1bé', 'a "b"\n\x1bé'),
+        "bytes": (pa.binary(), b"\x00\xff", base64.b64encode(b"\x00\xff").decode()),
+        "decimal": (pa.decimal128(30, 2), decimal.Decimal("12345678901234567890.50"), "12345678901234567890.50"),
+        "date": (pa.date32(), datetime.date(2013, 2, 28), "2013-02-28"),
+        "list": (pa.list_(pa.int32()), [1, None], [1, None]),
+        "struct": (pa.struct({"a": pa.int8(), "b": pa.string()}), {"a": 1, "b": None}, {"a": 1, "b": None}),
+        "map": (pa.map_(pa.string(), pa.int32()), [("k", 1)], [{"key": "k", "value": 1}]),
+        "codes": (pa.dictionary(pa.int32(), pa.string()), "x", "x"),
+    }  # fmt: skip
+    table = pa.table(
+        {
+            name: pa.array([value, None], type_)
+            for name, (type_, value, _) in columns.items()
+        }
+    )
+    pq.write_table(table, tmp_path / "types.parquet")
+    done = run("head", tmp_path / "types.parquet", "--json")
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert first == {name: expected for name, (_, _, expected) in columns.items()}
+    assert second == dict.fromkeys(columns)
+
+
+def test_head_shows_no_control_character_and_cuts_long_text(run, tmp_path):
+    table = pa.table({"s": ["\x1b[31mred\n", "é" * 100]})
+    pq.write_table(table, tmp_path / "text.parquet")
+    text = run("head", tmp_path / "text.parquet").stdout
+    assert "\\x1b[31mred\\n" in text
+    assert "\x1b" not in text
+    assert "é" * 39 + "…" in text
+    assert "é" * 40 not in text
+
+
+@pytest.mark.parametrize("subcommand", ["head", "bench"])
+def test_explain_prints_the_plan_and_no_rows(run, lake, subcommand):
+    arguments = (subcommand, lake, "--select", "name", "--where", "id < 100", "--explain")
+    text = run(*arguments).stdout
+    assert "id < 100" in text
+    assert "trip" not in text
+    plan = json.loads(run(*arguments, "--json").stdout)
+    assert plan["before"]["row_groups"] == 6
+    assert plan["after"]["row_groups"] == 2
+
+
+def test_verify_of_a_whole_table_exits_with_0(run, lake):
+    assert "no defects" in run("verify", lake).stdout
+    report = json.loads(run("verify", lake, "--json").stdout)
+    assert report["defects"] == []
+    assert (report["files"], report["row_groups"]) == (2, 6)
+    assert report["pages"] == report["pages_with_checksum"] > 0
+
+
+def test_verify_names_each_defect_and_exits_with_1(run, lake, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(lake, copy)
+    broken = copy / "year=2014" / "part-0.parquet"
+    break_page(broken, 1, 2)
+    break_page(broken, 2, 0)
+    (copy / "year=2013" / "empty.parquet").touch()
+
+    done = run("verify", copy, code=1)
+    assert f'{broken}: row group 1, column "name": ' in done.stdout
+    assert f'{broken}: row group 2, column "id": ' in done.stdout
+    assert "empty.parquet: " in done.stdout
+    assert done.stdout.endswith("3 defects\n")
+    assert done.stderr == ""
+
+    report = json.loads(run("verify", copy, "--json", code=1).stdout)
+    found = [(d.get("row_group"), d.get("column")) for d in report["defects"]]
+    assert found == [(None, None), (1, "name"), (2, "id")]
+
+
+def test_bench_delivers_every_row_once_an_epoch(run, lake):
+    done = run("bench", lake, "--batch-size", 64, "--shuffle", "--epochs", 2, "--json")
+    result = json.loads(done.stdout)
+    assert result["rows"] == 2 * 2 * ROWS
+    assert result["batches"] == 2 * -(-2 * ROWS // 64)
+    assert result["rows_per_second"] > 0
+    assert 0 < result["memory_peak"] <= result["stats"]["memory_budget"] == 2 << 30
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("order", ["--shuffle", "--no-shuffle"])
+@pytest.mark.parametrize("form", ["tensor", "arrow"])
+def test_bench_filters_and_says_its_rate(run, lake, order, form):
+    text = run(
+        "bench",
+        lake,
+        order,
+        "--to",
+        form,
+        "--where",
+        "id < 10",
+        "--memory-budget",
+        "64MiB",
+    ).stdout
+    assert "rows/s" in text.splitlines()[0]
+    assert "20 rows in 1 batches" in text
+    assert "budget of 64.0 MiB" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "InvalidArgument: a subcommand is missing"),
+        (["polish"], 2, "InvalidArgument: The following argument was not expected: polish"),
+        (["head"], 2, "InvalidArgument: URI is required"),
+        (["head", "{lake}", "-n", "-1"], 2, "InvalidArgument: --rows: found -1, expected"),
+        (["bench", "{lake}", "--memory-budget", "1XB"], 2, "InvalidArgument: --memory-budget"),
+        (["inspect", "{lake}", "--storage-option", "secret"], 2, "InvalidArgument: --storage-option"),
+        (["inspect", "ftp://host/x"], 2, "InvalidArgument: "),
+        (["inspect", "{lake}/absent"], 3, "NotFound: "),
+        (["verify", "{lake}/absent"], 3, "NotFound: "),
+        (["head", "{lake}", "--select", "nope"], 3, "NotFound: "),
+        (["head", "{lake}", "--where", "nope = 1"], 3, "NotFound: "),
+        (["inspect", "{foreign}"], 5, "Corrupt: "),
+        (["inspect", "{lake}", "{foreign}"], 5, "SchemaMismatch: "),
+        (["bench", "{lake}", "--memory-budget", "1KiB"], 7, "ResourceExhausted: memory_budget is 1024"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line_with_their_kind(run, lake, tmp_path, arguments, code, said):
+    foreign = tmp_path / "foreign.parquet"
+    foreign.write_bytes(b"this is no Parquet file")
+    filled = [a.format(lake=lake, foreign=foreign) for a in arguments]
+    assert error_line(run(*filled, code=code)).startswith(f"headrace: {said}")
+
+
+def test_secrets_are_not_repeated(run, lake):
+    done = run("inspect", lake, "--storage-option", "hunter2", code=2)
+    assert "hunter2" not in done.stderr
+
+
+def test_a_filter_that_does_not_parse_is_shown(run, lake):
+    lines = run("head", lake, "--where", "id = = 1", code=2).stderr.splitlines()
+    assert lines[0].startswith(
+        "headrace: InvalidArgument: the filter does not parse at column"
+    )
+    assert lines[1].strip() == "id = = 1"
+    assert lines[2].strip() == "^"
+
+
+def test_a_reader_that_goes_away_ends_it_silently(binary, lake):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [binary, "head", str(lake), "--json"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        timeout=120,
+    )
+    os.close(write)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+def test_interrupt_exits_with_130_and_a_bar_shows_on_a_terminal(binary, lake, tmp_path):
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(
+        [binary, "bench", str(lake), "--epochs", "1000000000"],
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )
+    os.close(stderr)
+    seen = b""
+    while b"bench [" not in seen:
+        seen += os.read(terminal, 4096)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    os.close(terminal)
