@@ -23,11 +23,14 @@ SUBCOMMANDS = ("inspect", "head", "verify", "bench")
 
 @pytest.fixture(scope="session")
 def binary() -> str:
-    found = shutil.which("headrace", path=Path(sys.executable).parent) or shutil.which(
-        "headrace"
+    found = (
+        os.environ.get("HEADRACE_CLI")  # that of a build tree
+        or shutil.which("headrace", path=Path(sys.executable).parent)
+        or shutil.which("headrace")
     )
     assert found, (
-        "`headrace` is neither beside the Python that runs the tests nor on PATH"
+        "`headrace` is neither beside the Python that runs the tests nor on PATH, and "
+        "HEADRACE_CLI does not tell where it is"
     )
     return found
 
@@ -42,7 +45,7 @@ def run(binary, tmp_path):
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            env={**os.environ, "HEADRACE_CACHE_DIR": str(tmp_path / "cache")},
             timeout=120,
         )
         assert done.returncode == code, done.stderr
@@ -339,7 +342,7 @@ def test_interrupt_exits_with_130_and_a_bar_shows_on_a_terminal(binary, lake, tm
         [binary, "bench", str(lake), "--epochs", "1000000000"],
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        env={**os.environ, "HEADRACE_CACHE_DIR": str(tmp_path)},
     )
     os.close(stderr)
     seen = b""
