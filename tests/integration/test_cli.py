@@ -8,6 +8,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -351,3 +352,21 @@ def test_interrupt_exits_with_130_and_a_bar_shows_on_a_terminal(binary, lake, tm
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     os.close(terminal)
+
+
+def test_storage_that_does_not_answer_exits_with_6_and_ends_in_order(run):
+    with socket.socket() as unanswered:
+        unanswered.bind(("127.0.0.1", 0))  # and does not listen
+        options = {
+            "endpoint_override": f"127.0.0.1:{unanswered.getsockname()[1]}",
+            "scheme": "http",
+            "region": "us-east-1",
+            "access_key": "of-a-test",
+            "secret_key": "not-to-be-seen",
+        }
+        flags = [f"--storage-option={name}={value}" for name, value in options.items()]
+        stderr = run("inspect", "s3://bucket/table", *flags, code=6).stderr
+    # One line: nothing complains, or crashes, after main has returned.
+    assert stderr.startswith("headrace: Unavailable: s3://bucket/table: ")
+    assert stderr.count("\n") == 1
+    assert "not-to-be-seen" not in stderr
