@@ -8,8 +8,12 @@
 namespace headrace::cli {
 namespace {
 
-// Where survivor counts are remembered: the user's cache folder, by the XDG rules.
+// Where survivor counts are remembered: as told, or in the user's cache folder by the XDG
+// rules.
 std::string CacheFolder() {
+  if (const char* told = std::getenv("HEADRACE_CACHE_DIR"); told != nullptr) {
+    return told;  // empty: nowhere
+  }
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg == '/') {
     return std::string(xdg) + "/headrace";
   }

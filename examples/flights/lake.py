@@ -19,14 +19,49 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 4096
-WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip",
-           "pressure", "visib"]
-FLIGHT = ["year", "month", "day", "hour", "minute", "dep_time", "sched_dep_time", "dep_delay",
-          "arr_time", "sched_arr_time", "arr_delay", "carrier", "flight", "tailnum", "origin",
-          "dest", "air_time", "distance", "time_hour"]
-INTEGERS = {"day": pa.int8(), "hour": pa.int8(), "minute": pa.int8(), "flight": pa.int16(),
-            "dep_time": pa.int16(), "sched_dep_time": pa.int16(), "arr_time": pa.int16(),
-            "sched_arr_time": pa.int16(), "distance": pa.int16()}
+WEATHER = [
+    "temp",
+    "dewp",
+    "humid",
+    "wind_dir",
+    "wind_speed",
+    "wind_gust",
+    "precip",
+    "pressure",
+    "visib",
+]
+FLIGHT = [
+    "year",
+    "month",
+    "day",
+    "hour",
+    "minute",
+    "dep_time",
+    "sched_dep_time",
+    "dep_delay",
+    "arr_time",
+    "sched_arr_time",
+    "arr_delay",
+    "carrier",
+    "flight",
+    "tailnum",
+    "origin",
+    "dest",
+    "air_time",
+    "distance",
+    "time_hour",
+]
+INTEGERS = {
+    "day": pa.int8(),
+    "hour": pa.int8(),
+    "minute": pa.int8(),
+    "flight": pa.int16(),
+    "dep_time": pa.int16(),
+    "sched_dep_time": pa.int16(),
+    "arr_time": pa.int16(),
+    "sched_arr_time": pa.int16(),
+    "distance": pa.int16(),
+}
 
 
 def data_folder() -> Path:
@@ -40,8 +75,9 @@ def data_folder() -> Path:
 def join_weather() -> pa.Table:
     """Flights with the weather of their hour at their origin, nulls where none is known."""
     flights = pd.read_csv(data_folder() / "flights.csv.zip", usecols=FLIGHT)
-    weather = pd.read_csv(data_folder() / "weather.csv",
-                          usecols=["origin", "time_hour", *WEATHER])
+    weather = pd.read_csv(
+        data_folder() / "weather.csv", usecols=["origin", "time_hour", *WEATHER]
+    )
     weather = weather.drop_duplicates(["origin", "time_hour"])
     joined = flights.merge(weather, how="left", on=["origin", "time_hour"], sort=False)
     table = pa.Table.from_pandas(joined, preserve_index=False)
@@ -65,16 +101,23 @@ def write_lake(root: Path) -> int:
         rows = table.filter(pc.equal(table["month"], month))
         folder = root / "year=2013" / f"month={month}"
         folder.mkdir(parents=True)
-        pq.write_table(rows.drop_columns(["year", "month"]), folder / "part-0.parquet",
-                       row_group_size=ROWS_PER_GROUP, compression="snappy",
-                       write_page_index=True, write_page_checksum=True,
-                       data_page_size=16 << 10)
+        pq.write_table(
+            rows.drop_columns(["year", "month"]),
+            folder / "part-0.parquet",
+            row_group_size=ROWS_PER_GROUP,
+            compression="snappy",
+            write_page_index=True,
+            write_page_checksum=True,
+            data_page_size=16 << 10,
+        )
     return table.num_rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("root", type=Path, help="folder to write; what is in it is removed")
+    parser.add_argument(
+        "root", type=Path, help="folder to write; what is in it is removed"
+    )
     root = parser.parse_args().root
     print(f"{root}: {write_lake(root):,} rows")
 

@@ -132,7 +132,7 @@ Totals DecodeAll(parquet::ColumnReader* column) {
   return totals;
 }
 
-Totals DecodeAll(parquet::ColumnReader* column) {
+Result<Totals> DecodeAll(parquet::ColumnReader* column) {
   switch (column->type()) {
     case parquet::Type::BOOLEAN:
       return DecodeAll<parquet::BooleanType>(column);
@@ -153,7 +153,7 @@ Totals DecodeAll(parquet::ColumnReader* column) {
     case parquet::Type::UNDEFINED:
       break;
   }
-  throw parquet::ParquetException("unknown physical type ", column->type());
+  return Corrupt("its physical type is unknown");
 }
 
 struct ByteRange {
@@ -233,7 +233,7 @@ Status DecodeAndCompare(const CheckedFile& file, int row_group, int column,
     return false;
   });
   auto reader = parquet::ColumnReader::Make(descriptor, std::move(pager));
-  const Totals totals = DecodeAll(reader.get());
+  ARROW_ASSIGN_OR_RAISE(const Totals totals, DecodeAll(reader.get()));
   if (totals.values != chunk->num_values()) {
     return Corrupt("its pages hold " + std::to_string(totals.values) +
                    " values, expected " + std::to_string(chunk->num_values()) +

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -19,8 +20,9 @@ namespace headrace {
 namespace {
 
 constexpr int64_t kTinyFileBytes = 1 << 20;
-constexpr int64_t kTinyFilesTolerated = 16;
+constexpr int64_t kFilesTolerated = 8;
 constexpr int64_t kHugeRowGroupBytes = int64_t{1} << 30;
+constexpr int64_t kLongRowGroupRows = 1 << 20;
 
 struct ColumnSizes {
   int64_t compressed = 0;
@@ -66,38 +68,6 @@ Result<std::map<std::string, ColumnSizes>> MeasureColumns(const table::Table& ta
   return sizes;
 }
 
-std::vector<std::string> WarningsOf(const table::Table& table) {
-  std::vector<std::string> warnings;
-  const auto tiny =
-      std::count_if(table.fragments().begin(), table.fragments().end(),
-                    [](const auto& f) { return f.file.size < kTinyFileBytes; });
-  if (tiny > kTinyFilesTolerated) {
-    warnings.push_back(
-        std::to_string(tiny) + " of " + std::to_string(table.fragments().size()) +
-        " files are smaller than 1 MiB: each costs a request to open and a "
-        "footer to read; write fewer, larger ones");
-  }
-  const auto& groups = table.row_groups();
-  const auto huge = std::count_if(groups.begin(), groups.end(), [](const auto& g) {
-    return g.stored_bytes > kHugeRowGroupBytes;
-  });
-  if (huge > 0) {
-    warnings.push_back(std::to_string(huge) + " of " + std::to_string(groups.size()) +
-                       " row groups are larger than 1 GiB: shuffling mixes row groups, "
-                       "so write smaller ones, of some 100 MiB");
-  }
-  const auto unindexed = std::count_if(groups.begin(), groups.end(),
-                                       [](const auto& g) { return !g.has_offset_index; });
-  if (unindexed > 0) {
-    warnings.push_back(std::to_string(unindexed) + " of " +
-                       std::to_string(groups.size()) +
-                       " row groups have no offset index: to resume inside one, pages "
-                       "are passed over one "
-                       "by one; write with a page index");
-  }
-  return warnings;
-}
-
 std::string Sized(int64_t bytes) {
   constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   auto amount = static_cast<double>(bytes);
@@ -110,6 +80,37 @@ std::string Sized(int64_t bytes) {
   std::snprintf(text, sizeof(text), unit == 0 ? "%.0f %s" : "%.1f %s", amount,
                 kUnits[unit]);
   return text;
+}
+
+std::vector<std::string> WarningsOf(const table::Table& table) {
+  std::vector<std::string> warnings;
+  const auto files = static_cast<int64_t>(table.fragments().size());
+  if (files > kFilesTolerated && table.bytes() / files < kTinyFileBytes) {
+    warnings.push_back(
+        "the " + std::to_string(files) + " files are " + Sized(table.bytes() / files) +
+        " on average: each costs a request to open and a footer to read; write fewer, "
+        "larger ones");
+  }
+  const auto& groups = table.row_groups();
+  const auto huge = std::count_if(groups.begin(), groups.end(), [](const auto& g) {
+    return g.stored_bytes > kHugeRowGroupBytes;
+  });
+  if (huge > 0) {
+    warnings.push_back(std::to_string(huge) + " of " + std::to_string(groups.size()) +
+                       " row groups are larger than 1 GiB: shuffling mixes row groups, "
+                       "so write smaller ones, of some 100 MiB");
+  }
+  const auto unindexed = std::count_if(groups.begin(), groups.end(), [](const auto& g) {
+    return g.rows > kLongRowGroupRows && !g.has_offset_index;
+  });
+  if (unindexed > 0) {
+    warnings.push_back(
+        std::to_string(unindexed) + " of " + std::to_string(groups.size()) +
+        " row groups have more than 2^20 rows and no offset index: to "
+        "resume inside one, pages are passed over one by one; write with a "
+        "page index");
+  }
+  return warnings;
 }
 
 std::string Joined(const std::vector<std::string>& words) {

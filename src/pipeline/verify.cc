@@ -3,6 +3,9 @@
 #include <parquet/file_reader.h>
 #include <parquet/schema.h>
 
+#include <algorithm>
+#include <iterator>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "pipeline/chunk_check.h"
+#include "pipeline/thread_executor.h"
 #include "storage/storage.h"
 #include "table/footer.h"
 
@@ -121,15 +125,30 @@ Result<VerifyReport> Verify(const std::vector<std::string>& uris,
     return Error(ErrorKind::kInvalidArgument, "verify needs at least one URI");
   }
   ARROW_ASSIGN_OR_RAISE(std::vector<Target> targets, ListTargets(uris, options));
-  VerifyReport report;
+  // Files are verified at once, and reported in the order that they were listed in.
   const auto total = static_cast<int64_t>(targets.size());
-  for (const Target& target : targets) {
-    if (progress) progress(report.files, total);
-    FileVerifier(target, &report).Run();
-    report.files += 1;
+  std::vector<VerifyReport> reports(targets.size());
+  std::mutex mutex;
+  int64_t done = 0;
+  if (progress) progress(0, total);
+  pipeline::ThreadExecutor executor(options.num_threads);
+  ARROW_RETURN_NOT_OK(executor.ForEach(total, [&](int64_t i) {
+    FileVerifier(targets[i], &reports[i]).Run();
+    std::lock_guard lock(mutex);
+    ++done;
+    if (progress) progress(done, total);
+    return Status::OK();
+  }));
+  VerifyReport all;
+  all.files = total;
+  for (VerifyReport& report : reports) {
+    all.row_groups += report.row_groups;
+    all.pages += report.pages;
+    all.pages_with_checksum += report.pages_with_checksum;
+    std::move(report.defects.begin(), report.defects.end(),
+              std::back_inserter(all.defects));
   }
-  if (progress) progress(report.files, total);
-  return report;
+  return all;
 }
 
 std::string VerifyReport::ToString() const {

@@ -32,8 +32,6 @@ Result<S3MakeFunction> LoadModule() {
   if (make == nullptr || finalize_s3 == nullptr) {
     return Error(ErrorKind::kInternal, "libheadrace_s3.so is of another version");
   }
-  // The AWS SDK aborts a process that ends without this.
-  std::atexit([] { finalize_s3(); });
   return make;
 }
 
@@ -53,7 +51,11 @@ Result<System> MakeS3(const std::string& uri, const OptionMap& given) {
   ARROW_RETURN_NOT_OK(make.status());
   System system;
   system.display_prefix = "s3://";
-  ARROW_RETURN_NOT_OK((*make)(uri, options, &system.filesystem, &system.path));
+  const Status made = (*make)(uri, options, &system.filesystem, &system.path);
+  // A process that ends without this crashes. It has to run before the destructors of what
+  // the first call initialized, so it is registered after that.
+  [[maybe_unused]] static const int registered = std::atexit([] { finalize_s3(); });
+  ARROW_RETURN_NOT_OK(made);
   return system;
 }
 

@@ -8,6 +8,7 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,14 @@ SUBCOMMANDS = ("inspect", "head", "verify", "bench")
 
 @pytest.fixture(scope="session")
 def binary() -> str:
-    found = shutil.which("headrace", path=Path(sys.executable).parent) or shutil.which(
-        "headrace"
+    found = (
+        os.environ.get("HEADRACE_CLI")  # that of a build tree
+        or shutil.which("headrace", path=Path(sys.executable).parent)
+        or shutil.which("headrace")
     )
     assert found, (
-        "`headrace` is neither beside the Python that runs the tests nor on PATH"
+        "`headrace` is neither beside the Python that runs the tests nor on PATH, and "
+        "HEADRACE_CLI does not tell where it is"
     )
     return found
 
@@ -42,7 +46,7 @@ def run(binary, tmp_path):
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            env={**os.environ, "HEADRACE_CACHE_DIR": str(tmp_path / "cache")},
             timeout=120,
         )
         assert done.returncode == code, done.stderr
@@ -339,7 +343,7 @@ def test_interrupt_exits_with_130_and_a_bar_shows_on_a_terminal(binary, lake, tm
         [binary, "bench", str(lake), "--epochs", "1000000000"],
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        env={**os.environ, "HEADRACE_CACHE_DIR": str(tmp_path)},
     )
     os.close(stderr)
     seen = b""
@@ -348,3 +352,21 @@ def test_interrupt_exits_with_130_and_a_bar_shows_on_a_terminal(binary, lake, tm
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     os.close(terminal)
+
+
+def test_storage_that_does_not_answer_exits_with_6_and_ends_in_order(run):
+    with socket.socket() as unanswered:
+        unanswered.bind(("127.0.0.1", 0))  # and does not listen
+        options = {
+            "endpoint_override": f"127.0.0.1:{unanswered.getsockname()[1]}",
+            "scheme": "http",
+            "region": "us-east-1",
+            "access_key": "of-a-test",
+            "secret_key": "not-to-be-seen",
+        }
+        flags = [f"--storage-option={name}={value}" for name, value in options.items()]
+        stderr = run("inspect", "s3://bucket/table", *flags, code=6).stderr
+    # One line: nothing complains, or crashes, after main has returned.
+    assert stderr.startswith("headrace: Unavailable: s3://bucket/table: ")
+    assert stderr.count("\n") == 1
+    assert "not-to-be-seen" not in stderr

@@ -6,8 +6,8 @@
 namespace headrace::storage {
 namespace {
 
-// The URI with options that Arrow takes from the query. Given there, an endpoint or region keeps
-// Arrow from asking AWS for the bucket's region.
+// The URI with options that Arrow takes from the query. Given there, an endpoint or
+// region keeps Arrow from asking AWS for the bucket's region.
 std::string WithQuery(const std::string& uri, const Options& options) {
   std::string text = uri;
   for (const char* name : {"endpoint_override", "region", "scheme"}) {
@@ -21,7 +21,8 @@ std::string WithQuery(const std::string& uri, const Options& options) {
 Status Make(const std::string& uri, const Options& options,
             std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path) {
   ARROW_RETURN_NOT_OK(arrow::fs::EnsureS3Initialized());
-  ARROW_ASSIGN_OR_RAISE(auto s3, arrow::fs::S3Options::FromUri(WithQuery(uri, options), path));
+  ARROW_ASSIGN_OR_RAISE(auto s3,
+                        arrow::fs::S3Options::FromUri(WithQuery(uri, options), path));
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   if (anonymous) {
     s3.ConfigureAnonymousCredentials();
@@ -29,8 +30,10 @@ Status Make(const std::string& uri, const Options& options,
     s3.ConfigureAccessKey(options.Get("access_key"), options.Get("secret_key"),
                           options.Get("session_token"));
   }
-  ARROW_ASSIGN_OR_RAISE(s3.connect_timeout, options.Seconds("connect_timeout", kConnectTimeout));
-  ARROW_ASSIGN_OR_RAISE(s3.request_timeout, options.Seconds("request_timeout", kRequestTimeout));
+  ARROW_ASSIGN_OR_RAISE(s3.connect_timeout,
+                        options.Seconds("connect_timeout", kConnectTimeout));
+  ARROW_ASSIGN_OR_RAISE(s3.request_timeout,
+                        options.Seconds("request_timeout", kRequestTimeout));
   ARROW_ASSIGN_OR_RAISE(*filesystem, arrow::fs::S3FileSystem::Make(s3));
   return Status::OK();
 }
@@ -47,7 +50,7 @@ __attribute__((visibility("default"))) arrow::Status headrace_s3_make(
 }
 
 __attribute__((visibility("default"))) void headrace_s3_finalize() {
-  // At exit there is nobody left to tell.
-  arrow::fs::EnsureS3Finalized().Warn();
+  // At exit there is nobody left to tell but the log.
+  if (arrow::Status status = arrow::fs::EnsureS3Finalized(); !status.ok()) status.Warn();
 }
 }
