@@ -1,0 +1,126 @@
+#include <arrow/array.h>
+#include <arrow/c/bridge.h>
+#include <headrace/batch.h>
+#include <nanobind/ndarray.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "bind.h"
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace headrace::ext {
+namespace {
+
+/// A column that no tensor can hold, on its way to pyarrow.
+struct ArrowColumn {
+  std::shared_ptr<arrow::Array> array;
+};
+
+template <typename C>
+void ReleaseCapsule(PyObject* capsule, const char* name) {
+  auto* held = static_cast<C*>(PyCapsule_GetPointer(capsule, name));
+  if (held == nullptr) {
+    PyErr_Clear();
+    return;
+  }
+  if (held->release != nullptr) held->release(held);
+  delete held;
+}
+
+nb::tuple ExportArray(const ArrowColumn& column, const nb::object& requested_schema) {
+  // A consumer that asks for another schema casts what it gets: the protocol allows it.
+  (void)requested_schema;
+  auto array = std::make_unique<ArrowArray>();
+  auto schema = std::make_unique<ArrowSchema>();
+  Check(arrow::ExportArray(*column.array, array.get(), schema.get()));
+  nb::object first = nb::steal(PyCapsule_New(schema.release(), "arrow_schema", [](PyObject* c) {
+    ReleaseCapsule<ArrowSchema>(c, "arrow_schema");
+  }));
+  nb::object second = nb::steal(PyCapsule_New(array.release(), "arrow_array", [](PyObject* c) {
+    ReleaseCapsule<ArrowArray>(c, "arrow_array");
+  }));
+  return nb::make_tuple(first, second);
+}
+
+nb::dlpack::dtype Code(DType dtype) {
+  using nb::dlpack::dtype_code;
+  const auto bits = static_cast<uint8_t>(ByteWidth(dtype) * 8);
+  auto code = dtype_code::Float;
+  switch (dtype) {
+    case DType::kBool:
+      code = dtype_code::Bool;
+      break;
+    case DType::kInt8:
+    case DType::kInt16:
+    case DType::kInt32:
+    case DType::kInt64:
+      code = dtype_code::Int;
+      break;
+    case DType::kUInt8:
+    case DType::kUInt16:
+    case DType::kUInt32:
+    case DType::kUInt64:
+      code = dtype_code::UInt;
+      break;
+    case DType::kBFloat16:
+      code = dtype_code::Bfloat;
+      break;
+    case DType::kFloat16:
+    case DType::kFloat32:
+    case DType::kFloat64:
+      break;
+  }
+  return {static_cast<uint8_t>(code), bits, 1};
+}
+
+/// The tensor's memory as an array that owns it: no copy. Batches are the caller's, so
+/// they may be written to.
+template <typename Framework>
+nb::object Share(const Tensor& tensor) {
+  using Owner = std::shared_ptr<arrow::Buffer>;
+  nb::capsule owner(new Owner(tensor.buffer),
+                    [](void* p) noexcept { delete static_cast<Owner*>(p); });
+  std::vector<size_t> shape(tensor.shape.begin(), tensor.shape.end());
+  nb::ndarray<Framework> array(const_cast<uint8_t*>(tensor.data()), shape.size(), shape.data(),
+                               owner, nullptr, Code(tensor.dtype));
+  return nb::cast(std::move(array));
+}
+
+nb::object Column(const std::string& name, BatchColumn column, Export to) {
+  if (auto* array = std::get_if<std::shared_ptr<arrow::Array>>(&column)) {
+    return nb::cast(ArrowColumn{std::move(*array)});
+  }
+  const auto& tensor = std::get<Tensor>(column);
+  if (to == Export::kDLPack) return Share<nb::array_api>(tensor);
+  if (tensor.dtype == DType::kBFloat16) {
+    Raise(Error(ErrorKind::kUnsupported,
+                "column '" + name +
+                    "' is bfloat16, which numpy and Arrow do not have: use "
+                    "cast({\"" + name + "\": \"float32\"}) or to=\"torch\""));
+  }
+  return Share<nb::numpy>(tensor);
+}
+
+}  // namespace
+
+nb::object ToPython(TensorBatch batch, Export to) {
+  nb::list columns;
+  for (size_t i = 0; i < batch.columns.size(); ++i) {
+    nb::object column = Column(batch.names[i], std::move(batch.columns[i]), to);
+    columns.append(nb::make_tuple(batch.names[i].c_str(), column));
+  }
+  return nb::make_tuple(batch.rows, columns);
+}
+
+void BindBatch(nb::module_& m) {
+  nb::class_<ArrowColumn>(m, "ArrowColumn", "A column as an Arrow array.")
+      .def("__arrow_c_array__", &ExportArray, nb::arg("requested_schema") = nb::none(),
+           "Capsules of the Arrow C data interface: no copy.");
+}
+
+}  // namespace headrace::ext

@@ -1,0 +1,229 @@
+#include <arrow/buffer.h>
+#include <arrow/c/bridge.h>
+#include <arrow/compute/expression.h>
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+#include <headrace/dataset.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bind.h"
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace headrace::ext {
+namespace {
+
+/// ("error" | "fill" | "mask", fill value or None).
+using PyNulls = std::map<std::string, std::tuple<std::string, nb::object>>;
+/// ("error" | "pad" | "ragged", pad value or None, length or None).
+using PyRagged =
+    std::map<std::string, std::tuple<std::string, nb::object, std::optional<int64_t>>>;
+/// Vocabularies: str or bytes.
+using PyCodes = std::map<std::string, std::optional<std::vector<nb::object>>>;
+
+std::string Text(nb::handle value) {
+  if (PyBytes_Check(value.ptr())) {
+    return {PyBytes_AS_STRING(value.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(value.ptr()))};
+  }
+  return nb::cast<std::string>(value);
+}
+
+Number ToNumber(nb::handle value, const std::string& column) {
+  Number number;
+  if (PyFloat_Check(value.ptr())) {
+    number.is_integer = false;
+    number.real = PyFloat_AS_DOUBLE(value.ptr());
+    return number;
+  }
+  number.integer = PyLong_AsLongLong(value.ptr());
+  if (number.integer == -1 && PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    Raise(Error(ErrorKind::kInvalidArgument,
+                "column '" + column + "': the value " + nb::cast<std::string>(nb::str(value)) +
+                    " does not fit in 64 bits"));
+  }
+  return number;
+}
+
+std::map<std::string, NullPolicy> NullPolicies(const PyNulls& given) {
+  std::map<std::string, NullPolicy> policies;
+  for (const auto& [column, choice] : given) {
+    const auto& [kind, value] = choice;
+    NullPolicy policy;
+    if (kind == "mask") policy.kind = NullPolicy::Kind::kMask;
+    if (kind == "fill") {
+      policy.kind = NullPolicy::Kind::kFill;
+      if (PyUnicode_Check(value.ptr()) || PyBytes_Check(value.ptr())) {
+        policy.fill_text = Text(value);
+      } else {
+        policy.fill = ToNumber(value, column);
+      }
+    }
+    policies.emplace(column, std::move(policy));
+  }
+  return policies;
+}
+
+std::map<std::string, RaggedPolicy> RaggedPolicies(const PyRagged& given) {
+  std::map<std::string, RaggedPolicy> policies;
+  for (const auto& [column, choice] : given) {
+    const auto& [kind, value, length] = choice;
+    RaggedPolicy policy;
+    if (kind == "ragged") policy.kind = RaggedPolicy::Kind::kRagged;
+    if (kind == "pad") {
+      policy.kind = RaggedPolicy::Kind::kPad;
+      policy.pad = ToNumber(value, column);
+      policy.length = length;
+    }
+    policies.emplace(column, policy);
+  }
+  return policies;
+}
+
+std::map<std::string, CodesPolicy> CodesPolicies(const PyCodes& given) {
+  std::map<std::string, CodesPolicy> policies;
+  for (const auto& [column, vocabulary] : given) {
+    CodesPolicy policy;
+    if (vocabulary) {
+      policy.vocabulary.emplace();
+      for (const nb::object& value : *vocabulary) policy.vocabulary->push_back(Text(value));
+    }
+    policies.emplace(column, std::move(policy));
+  }
+  return policies;
+}
+
+Dataset Open(const std::vector<std::string>& uris,
+             const std::map<std::string, std::string>& storage_options,
+             const std::map<std::string, std::string>& partition_types,
+             const std::string& cache_folder) {
+  OpenOptions options;
+  options.storage_options = storage_options;
+  options.partition_types = partition_types;
+  options.cache_folder = cache_folder;
+  return Released([&] { return Dataset::Open(uris, options); });
+}
+
+Dataset WhereSerialized(const Dataset& dataset, const nb::bytes& expression) {
+  auto buffer = std::make_shared<arrow::Buffer>(
+      reinterpret_cast<const uint8_t*>(expression.c_str()),
+      static_cast<int64_t>(expression.size()));
+  return Released([&]() -> Result<Dataset> {
+    ARROW_ASSIGN_OR_RAISE(auto parsed, arrow::compute::Deserialize(buffer));
+    return dataset.Where(parsed);
+  });
+}
+
+nb::object ExportStream(const Dataset& dataset, const nb::object& requested_schema) {
+  // A consumer that asks for another schema casts what it gets: the protocol allows it.
+  (void)requested_schema;
+  auto reader = Released([&] { return dataset.ToReader(); });
+  auto stream = std::make_unique<ArrowArrayStream>();
+  Check(arrow::ExportRecordBatchReader(std::move(reader), stream.get()));
+  return nb::steal(PyCapsule_New(stream.release(), "arrow_array_stream", [](PyObject* capsule) {
+    auto* held =
+        static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule, "arrow_array_stream"));
+    if (held->release != nullptr) {
+      nb::gil_scoped_release released;  // ends a read that is under way
+      held->release(held);
+    }
+    delete held;
+  }));
+}
+
+nb::object ExportSchema(const Dataset& dataset) {
+  auto schema = std::make_unique<ArrowSchema>();
+  Check(arrow::ExportSchema(*dataset.schema(), schema.get()));
+  return nb::steal(PyCapsule_New(schema.release(), "arrow_schema", [](PyObject* capsule) {
+    auto* held = static_cast<ArrowSchema*>(PyCapsule_GetPointer(capsule, "arrow_schema"));
+    if (held->release != nullptr) held->release(held);
+    delete held;
+  }));
+}
+
+}  // namespace
+
+void BindDataset(nb::module_& m) {
+  nb::class_<ScanSummary>(m, "ScanSummary", "What a scan will touch.")
+      .def("to_json", &ScanSummary::ToJson)
+      .def("__str__", &ScanSummary::ToString);
+
+  nb::class_<Dataset>(m, "Dataset", "headrace::Dataset.")
+      .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
+                  nb::arg("partition_types"), nb::arg("cache_folder"))
+      .def_static(
+          "from_json",
+          [](const std::string& json) { return Released([&] { return Dataset::FromJson(json); }); },
+          nb::arg("json"))
+      .def(
+          "select",
+          [](const Dataset& dataset, const std::vector<std::string>& columns) {
+            return Unwrap(dataset.Select(columns));
+          },
+          nb::arg("columns"))
+      .def(
+          "where",
+          [](const Dataset& dataset, const std::string& filter) {
+            return Released([&] { return dataset.Where(filter); });
+          },
+          nb::arg("filter"))
+      .def("where_serialized", &WhereSerialized, nb::arg("expression"))
+      .def(
+          "cast",
+          [](const Dataset& dataset, const std::map<std::string, std::string>& types) {
+            return Unwrap(dataset.Cast(types));
+          },
+          nb::arg("types"))
+      .def(
+          "nulls",
+          [](const Dataset& dataset, const PyNulls& policies) {
+            return Unwrap(dataset.Nulls(NullPolicies(policies)));
+          },
+          nb::arg("policies"))
+      .def(
+          "ragged",
+          [](const Dataset& dataset, const PyRagged& policies) {
+            return Unwrap(dataset.Ragged(RaggedPolicies(policies)));
+          },
+          nb::arg("policies"))
+      .def(
+          "codes",
+          [](const Dataset& dataset, const PyCodes& policies) {
+            auto bound = CodesPolicies(policies);
+            return Released([&] { return dataset.Codes(bound); });
+          },
+          nb::arg("policies"))
+      .def(
+          "pack",
+          [](const Dataset& dataset, const std::string& name,
+             const std::vector<std::string>& columns) {
+            return Unwrap(dataset.Pack(name, columns));
+          },
+          nb::arg("name"), nb::arg("columns"))
+      .def("count_rows",
+           [](const Dataset& dataset) { return Released([&] { return dataset.CountRows(); }); })
+      .def("explain",
+           [](const Dataset& dataset) { return Released([&] { return dataset.Explain(); }); })
+      .def_prop_ro("fingerprint", &Dataset::fingerprint)
+      .def("to_json", &Dataset::ToJson)
+      .def("__str__", &Dataset::ToString)
+      .def("__arrow_c_schema__", &ExportSchema)
+      .def("__arrow_c_stream__", &ExportStream, nb::arg("requested_schema") = nb::none());
+}
+
+}  // namespace headrace::ext

@@ -1,0 +1,42 @@
+/// \file
+/// Status to exception: what every binding ends with.
+#pragma once
+
+#include <headrace/result.h>
+#include <nanobind/nanobind.h>
+
+#include <utility>
+
+namespace headrace::ext {
+
+/// Raises the class of `headrace.errors` for the status' kind. REQUIRES: the GIL is held,
+/// `!status.ok()`.
+[[noreturn]] void Raise(const Status& status);
+
+/// REQUIRES: the GIL is held.
+inline void Check(const Status& status) {
+  if (!status.ok()) Raise(status);
+}
+
+/// REQUIRES: the GIL is held.
+template <typename T>
+T Unwrap(Result<T> result) {
+  if (!result.ok()) Raise(result.status());
+  return std::move(result).ValueUnsafe();
+}
+
+/// Runs `call` with the GIL released and unwraps what it returns.
+template <typename Call>
+auto Released(Call&& call) {
+  auto result = [&] {
+    nanobind::gil_scoped_release released;
+    return std::forward<Call>(call)();
+  }();
+  if constexpr (std::is_same_v<decltype(result), Status>) {
+    Check(result);
+  } else {
+    return Unwrap(std::move(result));
+  }
+}
+
+}  // namespace headrace::ext

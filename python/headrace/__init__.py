@@ -1,0 +1,31 @@
+"""Headrace carries data-lake tables to training loops.
+
+A `Dataset` (from `open`) is a lazy, immutable choice over one version of a table: columns,
+rows, and how they become tensors. Its `loader` deals shuffled, sharded, resumable batches
+out of a C++ core.
+
+>>> import headrace as hr
+>>> flights = hr.open("lake/flights").select("dep_delay", "distance")  # doctest: +SKIP
+>>> with flights.loader(batch_size=4096, seed=7) as loader:  # doctest: +SKIP
+...     for batch in loader:
+...         step(batch["distance"], batch["dep_delay"])
+"""
+
+from . import errors
+from ._version import __version__
+from .dataset import Dataset, ScanSummary, open  # noqa: A004
+from .errors import HeadraceError
+from .loader import Loader
+from .policies import fill, pad
+
+__all__ = [
+    "Dataset",
+    "HeadraceError",
+    "Loader",
+    "ScanSummary",
+    "__version__",
+    "errors",
+    "fill",
+    "open",
+    "pad",
+]

@@ -1,0 +1,680 @@
+"""Datasets: what a sample is, column by column."""
+
+import json
+import numbers
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import _native, _validate
+from .errors import Unsupported
+from .loader import Loader
+from .policies import fill, pad
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+__all__ = ["Dataset", "ScanSummary", "open"]
+
+
+def open(  # noqa: A001
+    uri: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    partition_types: Mapping[str, str] | None = None,
+) -> "Dataset":
+    """Open Parquet where it lies.
+
+    The footers of all files are read once, and the version that they describe is pinned:
+    files that change later are an error, never other rows. No row is read.
+
+    Parameters
+    ----------
+    uri : str, PathLike or list of those
+        A file, a directory (Hive partitions are found), a glob, or a list. Local paths, or
+        URIs of the storage systems in docs/guide/storage.md.
+    storage_options : dict of str to str, optional
+        How storage is reached: `region`, `endpoint_override`, `access_key`, `secret_key`,
+        `anonymous`, ... They are never printed.
+    partition_types : dict of str to str, optional
+        Types of Hive partition columns ("int16", "string", "date32", ...). Columns not
+        named are inferred: int32, int64, date32, else string.
+
+    Returns
+    -------
+    Dataset
+        All columns and rows of the version.
+
+    Raises
+    ------
+    InvalidArgument
+        An argument is not of the types above, or a storage option is not known.
+    NotFound
+        There is no such table, or it has no Parquet files.
+    Corrupt
+        A footer is damaged; the message names the file.
+    SchemaMismatch
+        Files disagree on a column; the message names file and column.
+    Denied, Unavailable
+        Storage refused, or did not answer.
+
+    Notes
+    -----
+    Survivor counts of filters are remembered in `HEADRACE_CACHE_DIR`, else
+    `XDG_CACHE_HOME/headrace`, else `~/.cache/headrace`. May be called from any thread.
+
+    Examples
+    --------
+    >>> import headrace as hr
+    >>> flights = hr.open("lake/flights")  # doctest: +SKIP
+    """
+    storage = _validate.mapping("storage_options", storage_options or {}, "a dict of str")
+    types = _validate.mapping("partition_types", partition_types or {}, "a dict of str")
+    for parameter, values in (("storage_options", storage), ("partition_types", types)):
+        for name, value in values.items():
+            if not isinstance(value, str):
+                # Values may be secrets: the message has their type only.
+                _validate.reject(
+                    f"{parameter}[{name!r}]", type(value), "a value that is a string"
+                )
+    return Dataset(
+        _native.Dataset.open(
+            uris=_validate.paths("uri", uri),
+            storage_options=storage,
+            partition_types=types,
+            cache_folder=_cache_folder(),
+        )
+    )
+
+
+def _cache_folder() -> str:
+    chosen = os.environ.get("HEADRACE_CACHE_DIR")
+    if chosen is not None:
+        return chosen  # empty: nothing is remembered
+    base = os.environ.get("XDG_CACHE_HOME")
+    if base:
+        return str(pathlib.Path(base) / "headrace")
+    try:
+        return str(pathlib.Path.home() / ".cache" / "headrace")
+    except RuntimeError:  # no home: nothing is remembered
+        return ""
+
+
+class ScanSummary:
+    """What a scan will touch, before and after pruning, as `Dataset.explain` gives it.
+
+    Prints as text. Thread-safety: immutable.
+    """
+
+    def __init__(self, native: _native.ScanSummary) -> None:
+        self._native = native
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers: files, row groups, rows and bytes, before and after.
+
+        Returns
+        -------
+        dict
+            JSON-able. Bytes are the compressed ones of the needed columns.
+        """
+        found: dict[str, Any] = json.loads(self._native.to_json())
+        return found
+
+    def __str__(self) -> str:
+        return str(self._native)
+
+    __repr__ = __str__
+
+
+class Dataset:
+    """A lazy, immutable choice over one version of a table.
+
+    Made by `open`. Every method returns a new Dataset or reads; none changes this one.
+    Nothing is read until `loader`, `to_arrow`, `count_rows` or `explain` (and `codes` with
+    None). It pickles, and an unpickled one is of the same version or raises Conflict; as
+    the pickle holds the storage options, treat it as a secret where they are.
+
+    Thread-safety: immutable; every method may be called from any thread.
+    """
+
+    def __init__(self, native: _native.Dataset) -> None:
+        self._native = native
+
+    def select(self, *columns: str) -> "Dataset":
+        """Choose columns, in the order given.
+
+        Parameters
+        ----------
+        *columns : str
+            Names; dotted names ("position.x") reach nested fields.
+
+        Returns
+        -------
+        Dataset
+            These columns alone.
+
+        Raises
+        ------
+        NotFound
+            There is no such column.
+        InvalidArgument
+            A name is given twice, or none is given.
+
+        Examples
+        --------
+        >>> flights.select("dep_delay", "distance")  # doctest: +SKIP
+        """
+        if not columns:
+            _validate.reject("select's columns", columns, "at least one column name")
+        return Dataset(self._native.select(_validate.names("columns", columns)))
+
+    def where(self, filter: "str | pc.Expression") -> "Dataset":  # noqa: A002
+        """Choose rows: those for which the filter is true. A null counts as false.
+
+        Parameters
+        ----------
+        filter : str or pyarrow.compute.Expression
+            Text in the grammar of docs/guide/filters.md, or an expression over stored
+            columns. A second call narrows further.
+
+        Returns
+        -------
+        Dataset
+            These rows alone.
+
+        Raises
+        ------
+        InvalidArgument
+            The text does not parse, or the types do not fit.
+        NotFound
+            A column is not there.
+        Unsupported
+            The expression holds a function that filters do not know.
+
+        Notes
+        -----
+        The filter sees stored columns, selected or not, before `cast`.
+
+        Examples
+        --------
+        >>> flights.where("year = 2013 and month <= 10")  # doctest: +SKIP
+        >>> flights.where(pc.field("distance") > 500)  # doctest: +SKIP
+        """
+        if isinstance(filter, str):
+            return Dataset(self._native.where(filter))
+        if isinstance(filter, pc.Expression):
+            # What an expression pickles as is its serialised form.
+            serialized = filter.__reduce__()[1][0]
+            return Dataset(self._native.where_serialized(bytes(memoryview(serialized))))
+        _validate.reject("filter", filter, "a string or a pyarrow.compute.Expression")
+
+    def cast(self, types: Mapping[str, str]) -> "Dataset":
+        """Convert columns: nothing is converted that was not asked for.
+
+        Parameters
+        ----------
+        types : dict of str to str
+            Type by column: "bool", "int8" to "int64", "uint8" to "uint64", "float16",
+            "bfloat16", "float32", "float64".
+
+        Returns
+        -------
+        Dataset
+            With the columns converted, also in `schema` and `to_arrow`.
+
+        Raises
+        ------
+        InvalidArgument
+            A type is not known. A value that overflows or would be truncated raises it
+            when it is met.
+        NotFound
+            A column is not there.
+        Unsupported
+            The stored type cannot become that one.
+
+        Examples
+        --------
+        >>> flights.cast({"distance": "float32"})  # doctest: +SKIP
+        """
+        wanted = _validate.mapping("types", types, "a dict of column to type name")
+        for name, type_name in wanted.items():
+            _validate.text(f"types[{name!r}]", type_name, 'a type name such as "float32"')
+        return Dataset(self._native.cast(wanted))
+
+    def nulls(
+        self, policies: Mapping[str, 'fill | Literal["error", "mask"]']
+    ) -> "Dataset":
+        """Say what becomes of nulls.
+
+        Parameters
+        ----------
+        policies : dict of str to policy
+            By column: "error" (the default: a null is an error that names column and row),
+            `headrace.fill(value)`, or "mask" (nulls become 0, and a boolean
+            `<name>_mask`, shape (batch,), is true where the value is there).
+
+        Returns
+        -------
+        Dataset
+            With these policies; those of other columns stay.
+
+        Raises
+        ------
+        InvalidArgument
+            A policy is none of these, or a fill value is not of the column's type.
+        NotFound
+            A column is not there.
+
+        Notes
+        -----
+        Loaders apply it; `to_arrow` keeps nulls.
+
+        Examples
+        --------
+        >>> flights.nulls({"dep_delay": hr.fill(0), "arr_delay": "mask"})  # doctest: +SKIP
+        """
+        native: dict[str, tuple[str, Any]] = {}
+        expected = '"error", headrace.fill(value) or "mask"'
+        for name, policy in _validate.mapping("policies", policies, "a dict").items():
+            if isinstance(policy, fill):
+                native[name] = ("fill", _scalar(f"fill of {name!r}", policy.value))
+            elif isinstance(policy, str) and policy in ("error", "mask"):
+                native[name] = (policy, None)
+            else:
+                _validate.reject(f"policies[{name!r}]", policy, expected)
+        return Dataset(self._native.nulls(native))
+
+    def ragged(
+        self, policies: Mapping[str, 'pad | Literal["error", "ragged"]']
+    ) -> "Dataset":
+        """Say what becomes of lists that differ in length.
+
+        Parameters
+        ----------
+        policies : dict of str to policy
+            By column: "error" (the default: lists of unequal length are an error),
+            `headrace.pad(value, length=None)` (shape (batch, longest) or (batch, length)),
+            or "ragged" (`<name>`: all values one after the other, and int64
+            `<name>_offsets`, shape (batch + 1,)).
+
+        Returns
+        -------
+        Dataset
+            With these policies; those of other columns stay.
+
+        Raises
+        ------
+        InvalidArgument
+            A policy is none of these, or a column is no list.
+        NotFound
+            A column is not there.
+
+        Examples
+        --------
+        >>> clicks.ragged({"items": hr.pad(0, length=64)})  # doctest: +SKIP
+        """
+        native: dict[str, tuple[str, Any, int | None]] = {}
+        expected = '"error", headrace.pad(value) or "ragged"'
+        for name, policy in _validate.mapping("policies", policies, "a dict").items():
+            if isinstance(policy, pad):
+                length = policy.length
+                if length is not None:
+                    length = _validate.integer(f"pad length of {name!r}", length, 0)
+                value = _scalar(f"pad of {name!r}", policy.value)
+                if isinstance(value, str | bytes):
+                    _validate.reject(f"pad of {name!r}", value, "a number")
+                native[name] = ("pad", value, length)
+            elif isinstance(policy, str) and policy in ("error", "ragged"):
+                native[name] = (policy, None, None)
+            else:
+                _validate.reject(f"policies[{name!r}]", policy, expected)
+        return Dataset(self._native.ragged(native))
+
+    def codes(
+        self, vocabularies: Mapping[str, Iterable[str | bytes] | None]
+    ) -> "Dataset":
+        """Turn strings or bytes into int32 codes, shape (batch,).
+
+        Parameters
+        ----------
+        vocabularies : dict of str to list, or None
+            By column the vocabulary, whose indices are the codes. None: the sorted
+            distinct values (bytewise) of the version, which a scan of the column finds.
+
+        Returns
+        -------
+        Dataset
+            With codes in place of the text.
+
+        Raises
+        ------
+        InvalidArgument
+            A column is not of strings or bytes, or a vocabulary has a value twice. A value
+            outside of the vocabulary raises it when it is met.
+        NotFound
+            A column is not there.
+
+        Examples
+        --------
+        >>> flights.codes({"carrier": ["AA", "DL", "UA"]})  # doctest: +SKIP
+        """
+        native: dict[str, list[str | bytes] | None] = {}
+        expected = "a list of str or bytes, or None"
+        for name, values in _validate.mapping("vocabularies", vocabularies, "a dict").items():
+            parameter = f"vocabularies[{name!r}]"
+            if values is None:
+                native[name] = None
+                continue
+            if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+                _validate.reject(parameter, values, expected)
+            entries = list(values)
+            for i, value in enumerate(entries):
+                if not isinstance(value, str | bytes):
+                    _validate.reject(f"{parameter}[{i}]", value, "str or bytes")
+            native[name] = entries
+        return Dataset(self._native.codes(native))
+
+    def pack(self, name: str, columns: Iterable[str]) -> "Dataset":
+        """Put many scalar columns into one row-major tensor.
+
+        Parameters
+        ----------
+        name : str
+            The tensor's name; it takes the place of the first of the columns.
+        columns : list of str
+            Columns of one type; they leave the batch.
+
+        Returns
+        -------
+        Dataset
+            With a tensor `name` of shape (batch, len(columns)).
+
+        Raises
+        ------
+        InvalidArgument
+            Types differ, or the name is taken.
+        NotFound
+            A column is not there.
+
+        Examples
+        --------
+        >>> flights.pack("x", ["distance", "hour"])  # doctest: +SKIP
+        """
+        wanted = _validate.names("columns", columns)
+        return Dataset(self._native.pack(_validate.text("name", name), wanted))
+
+    def loader(
+        self,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool | None = None,
+        seed: int | None = None,
+        epoch: int | None = None,
+        streams: int | None = None,
+        shuffle_window_rows: int | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        drop_last: bool | None = None,
+        pad_last: bool | None = None,
+        num_threads: int | None = None,
+        memory_budget: int | None = None,
+        to: str = "numpy",
+        pin_memory: bool = False,
+    ) -> Loader:
+        """Deal the samples out as batches, epoch after epoch.
+
+        The first ten parameters are the order, and the order depends on nothing else; the
+        others are resources, which never change what is delivered.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Samples per step and rank; 256 if not given.
+        shuffle : bool, optional
+            True if not given, or what a loaded state says. False is the stored order.
+        seed : int, optional
+            From 0 to 2**64 - 1; 0 if not given, or what a loaded state says.
+        epoch : int, optional
+            Where to begin; 0 if not given.
+        streams : int, optional
+            Places that are read at once; a multiple of world_size. 8 when shuffling, else
+            world_size, if not given.
+        shuffle_window_rows : int, optional
+            Rows permuted together, over all streams: 2**28 bytes' worth of rows, at most
+            2**20, if not given.
+        rank, world_size : int, optional
+            Which share of every global batch; from the environment's RANK and WORLD_SIZE,
+            else 0 of 1, if not given.
+        drop_last : bool, optional
+            Leave out the last, shorter step.
+        pad_last : bool, optional
+            Fill the last step with repeats and add a boolean `valid`, shape (batch,), so
+            that every row is valid exactly once on any number of ranks.
+        num_threads : int, optional
+            Threads of the loader; the consumer's own is extra. 2 if not given.
+        memory_budget : int, optional
+            Bytes held between storage and consumer; 2 GiB if not given.
+        to : {"numpy", "torch", "arrow"}
+            What a batch is: dicts of numpy arrays (text: object arrays of str or bytes),
+            dicts of CPU tensors (text: lists), or `pyarrow.RecordBatch` with stored types
+            and nulls.
+        pin_memory : bool, optional
+            With "torch": copy every tensor to page-locked memory, where CUDA is there.
+
+        Returns
+        -------
+        Loader
+            An iterable of batches; use it as a context manager.
+
+        Raises
+        ------
+        InvalidArgument
+            A parameter is of a wrong type or value; the message names it.
+        ResourceExhausted
+            The budget is below the floor; the message has both numbers.
+        Unsupported
+            A column has a type that no tensor holds, or `to` is not of this build.
+
+        Notes
+        -----
+        Survivors of the filter are counted here, which may read; threads start with the
+        first batch.
+
+        Examples
+        --------
+        >>> with flights.loader(batch_size=4096, seed=7) as loader:  # doctest: +SKIP
+        ...     for batch in loader:
+        ...         step(batch["x"])
+        """
+        whole = _validate.integer
+        given: dict[str, int | bool] = {}
+        for name, value, minimum, maximum in (
+            ("batch_size", batch_size, 1, _validate.INT64_MAX),
+            ("seed", seed, 0, 2**64 - 1),
+            ("epoch", epoch, 0, _validate.INT64_MAX),
+            ("streams", streams, 1, 2**31 - 1),
+            ("shuffle_window_rows", shuffle_window_rows, 1, _validate.INT64_MAX),
+            ("rank", _of_environment(rank, "RANK"), 0, 2**31 - 1),
+            ("world_size", _of_environment(world_size, "WORLD_SIZE"), 1, 2**31 - 1),
+            ("num_threads", num_threads, 1, 2**31 - 1),
+            ("memory_budget", memory_budget, 1, _validate.INT64_MAX),
+        ):
+            if value is not None:
+                given[name] = whole(name, value, minimum, maximum)
+        for name, flag in (
+            ("shuffle", shuffle),
+            ("drop_last", drop_last),
+            ("pad_last", pad_last),
+        ):
+            if flag is not None:
+                given[name] = _validate.boolean(name, flag)
+        return Loader(
+            self._native,
+            given,
+            to=_validate.text("to", to, '"numpy", "torch" or "arrow"'),
+            pin_memory=_validate.boolean("pin_memory", pin_memory),
+        )
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The selected columns with `cast` applied, as a `pyarrow.Schema`."""
+        return pa.schema(self._native)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the version: equal for equal paths, sizes and footers."""
+        return self._native.fingerprint
+
+    def count_rows(self) -> int:
+        """Count the rows that pass the filter.
+
+        Returns
+        -------
+        int
+            Rows. Where statistics decide, nothing is read.
+
+        Raises
+        ------
+        Corrupt, Unavailable, Denied, Conflict
+            What had to be read could not be, or has changed.
+        """
+        return self._native.count_rows()
+
+    def explain(self) -> ScanSummary:
+        """Plan the scan without reading data pages.
+
+        Returns
+        -------
+        ScanSummary
+            Prints as text; `to_dict()` gives the numbers.
+
+        Examples
+        --------
+        >>> print(flights.where("month = 3").explain())  # doctest: +SKIP
+        """
+        return ScanSummary(self._native.explain())
+
+    def to_arrow(self) -> pa.Table:
+        """Read everything, in stored order, with `select`, `where` and `cast` applied.
+
+        Returns
+        -------
+        pyarrow.Table
+            Stored types, nulls kept.
+
+        Raises
+        ------
+        Corrupt, Unavailable, Denied, Conflict
+            What had to be read could not be, or has changed.
+        """
+        return self._reader().read_all()
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Read everything, as `to_arrow`, into a `pandas.DataFrame`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            By pyarrow's conversion.
+
+        Raises
+        ------
+        Unsupported
+            pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: F401
+        except ImportError:
+            raise Unsupported(
+                "to_pandas needs pandas, which is not installed: pip install pandas"
+            ) from None
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> "polars.DataFrame":
+        """Read everything, as `to_arrow`, into a `polars.DataFrame`.
+
+        Returns
+        -------
+        polars.DataFrame
+            Without a copy where Polars can.
+
+        Raises
+        ------
+        Unsupported
+            Polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError:
+            raise Unsupported(
+                "to_polars needs polars, which is not installed: pip install polars"
+            ) from None
+        frame = polars.from_arrow(self.to_arrow())
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def __arrow_c_schema__(self) -> object:
+        return self._native.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Export as an Arrow stream, read as it is pulled: DuckDB, Polars, pyarrow take it.
+
+        Parameters
+        ----------
+        requested_schema : capsule, optional
+            Not used: the consumer casts.
+
+        Returns
+        -------
+        capsule
+            "arrow_array_stream" of the Arrow PyCapsule interface.
+        """
+        # By way of pyarrow, where a consumer wants a cast.
+        if requested_schema is not None:
+            return self._reader().__arrow_c_stream__(requested_schema)
+        return self._native.__arrow_c_stream__()
+
+    def __repr__(self) -> str:
+        return str(self._native)
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return _from_json, (self._native.to_json(),)
+
+    def _reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_stream(self._native)
+
+
+def _from_json(text: str) -> Dataset:
+    return Dataset(_native.Dataset.from_json(text))
+
+
+def _scalar(parameter: str, value: Any) -> int | float | str | bytes:
+    """Return a Python scalar of a fill or pad value; numpy's scalars are taken."""
+    if isinstance(value, str | bytes | bool | int | float):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if hasattr(value, "item"):  # numpy.bool_ and float16
+        item = value.item()
+        if isinstance(item, str | bytes | bool | int | float):
+            return item
+    _validate.reject(parameter, value, "a number, a string or bytes")
+
+
+def _of_environment(value: int | None, variable: str) -> int | None:
+    if value is not None:
+        return value
+    found = os.environ.get(variable)
+    if not found:
+        return None
+    try:
+        return int(found)
+    except ValueError:
+        _validate.reject(f"the environment's {variable}", found, "an integer")

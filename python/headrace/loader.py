@@ -1,0 +1,278 @@
+"""Loaders: how samples are dealt out."""
+
+import json
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from . import _native, _validate
+from .errors import Conflict, InvalidArgument, Unsupported
+
+if TYPE_CHECKING:
+    from .torch import LoaderDataset
+
+__all__ = ["Loader"]
+
+Columns = list[tuple[str, Any]]
+
+
+class Loader:
+    """An iterable of batches: dicts of tensors, or `pyarrow.RecordBatch`.
+
+    Made by `Dataset.loader`. Each pass over it is an epoch, and a finished pass moves it to
+    the next one. `iter()` begins at a loaded state's position once, else at the epoch's
+    start, also after a `break`. Tensors have the batch as first dimension, are C-contiguous
+    and 64-byte aligned; they are the caller's, may be written to, and stay valid.
+
+    Thread-safety: calls wait for each other, `close` excepted; use one consumer. A loader
+    belongs to the process that made it, and raises Unsupported in a fork.
+
+    Examples
+    --------
+    >>> with dataset.loader(batch_size=512, to="torch") as loader:  # doctest: +SKIP
+    ...     for epoch in range(3):
+    ...         for batch in loader:
+    ...             step(batch)
+    ...     state = loader.state_dict()
+    """
+
+    def __init__(
+        self,
+        dataset: _native.Dataset,
+        options: Mapping[str, Any],
+        *,
+        to: str,
+        pin_memory: bool,
+    ) -> None:
+        self._convert, self._export = _conversion(to, pin_memory)
+        self._to = to
+        self._native = _native.Loader.make(dataset, **options, arrow=to == "arrow")
+        self._passes = 0
+        self._closed = False
+
+    def __iter__(self) -> "Pass":
+        self._check_open()
+        self._native.restart()
+        self._passes += 1
+        return Pass(self, self._passes)
+
+    def __len__(self) -> int:
+        """Return the steps of a pass, the same on every rank."""
+        self._check_open()
+        return self._native.steps()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position: what the training loop was given, nothing prefetched.
+
+        Returns
+        -------
+        dict
+            JSON-able, a few hundred bytes, the same on every rank
+            (docs/format/loader-state.md).
+
+        Notes
+        -----
+        After the last batch of an epoch it is the start of the next one.
+        """
+        self._check_open()
+        state: dict[str, Any] = json.loads(self._native.state_json())
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after the samples that a state counts as consumed, on any world size.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` gave, on any rank.
+
+        Raises
+        ------
+        InvalidArgument
+            The state is none.
+        Conflict
+            It is of another table, filter or order; each difference is named.
+        """
+        self._check_open()
+        if not isinstance(state, Mapping):
+            _validate.reject("state", state, "a dict that state_dict gave")
+        try:
+            text = json.dumps(dict(state))
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(
+                f"state is not JSON-able ({error}): expected a dict that state_dict gave"
+            ) from None
+        self._native.load_state_json(text)
+        self._passes += 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """Move to the start of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+
+        Raises
+        ------
+        InvalidArgument
+            It is no such integer.
+        """
+        self._check_open()
+        self._native.set_epoch(_validate.integer("epoch", epoch, 0))
+        self._passes += 1
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the pass under way, or of the next one."""
+        self._check_open()
+        return self._native.epoch
+
+    def stats(self) -> dict[str, int]:
+        """Return counters since the loader was made; sizes in bytes, times in nanoseconds.
+
+        Returns
+        -------
+        dict of str to int
+            Among them rows, batches, bytes_read, memory_peak, memory_budget, memory_floor
+            and consumer_wait.
+        """
+        counters: dict[str, int] = json.loads(self._native.stats_json())
+        return counters
+
+    def to_torch_dataset(self) -> "LoaderDataset":
+        """Wrap the loader as a `torch.utils.data.IterableDataset` of whole batches.
+
+        Returns
+        -------
+        headrace.torch.LoaderDataset
+            For `DataLoader(dataset, batch_size=None)`.
+
+        Raises
+        ------
+        Unsupported
+            torch is not installed, or `to` is "arrow".
+        """
+        from . import torch
+
+        if self._to == "arrow":
+            raise Unsupported('a loader with to="arrow" has no tensors: use to="torch"')
+        return torch.LoaderDataset(self)
+
+    def close(self) -> None:
+        """Stop and join the threads. May be called from any thread, and again."""
+        self._native.close()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return str(self._native)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Conflict("the loader is closed: make another one with Dataset.loader")
+
+    def _next(self, number: int) -> Any:
+        self._check_open()
+        if number != self._passes:
+            raise Conflict(
+                "this iterator has ended: iter(), set_epoch or load_state_dict was called on "
+                "its loader since; a loader has one pass at a time, so make a second loader"
+            )
+        batch = self._native.next(self._export)
+        if batch is None:
+            raise StopIteration
+        return self._convert(*batch)
+
+
+class Pass:
+    """One pass over a loader, or what is left of one: an iterator of batches."""
+
+    def __init__(self, loader: Loader, number: int) -> None:
+        self._loader = loader
+        self._number = number
+        self._ended = False
+
+    def __iter__(self) -> "Pass":
+        return self
+
+    def __next__(self) -> Any:
+        if self._ended:
+            raise StopIteration
+        try:
+            return self._loader._next(self._number)
+        except StopIteration:
+            self._ended = True
+            raise
+
+
+def _conversion(
+    to: str, pin_memory: bool
+) -> tuple[Callable[[int, Columns], Any], _native.Export]:
+    """Return what makes a batch of columns, and how tensors leave C++."""
+    if pin_memory and to != "torch":
+        raise InvalidArgument(f'pin_memory is True and to is "{to}": expected to="torch"')
+    if to == "numpy":
+        return _numpy_batch, _native.Export.NUMPY
+    if to == "arrow":
+        return _arrow_batch, _native.Export.NUMPY
+    if to == "torch":
+        from . import torch
+
+        return torch.converter(pin_memory), _native.Export.DLPACK
+    if to in ("jax", "tensorflow"):
+        raise Unsupported(
+            f'to="{to}" is not in this version: use "numpy", "torch" or "arrow"'
+        )
+    _validate.reject("to", to, '"numpy", "torch" or "arrow"')
+
+
+def _numpy_batch(rows: int, columns: Columns) -> dict[str, np.ndarray[Any, Any]]:
+    return {
+        name: _objects(column) if isinstance(column, _native.ArrowColumn) else column
+        for name, column in columns
+    }
+
+
+def _objects(column: _native.ArrowColumn) -> np.ndarray[Any, Any]:
+    values = pa.array(column)
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values.to_pylist()
+    return objects
+
+
+def _arrow_batch(rows: int, columns: Columns) -> pa.RecordBatch:
+    tensors = dict(columns)
+    arrays: dict[str, pa.Array] = {}
+    for name, column in columns:
+        offsets = tensors.get(f"{name}_offsets")
+        if isinstance(column, _native.ArrowColumn):
+            arrays[name] = pa.array(column)
+        elif isinstance(offsets, np.ndarray) and len(offsets) == rows + 1:
+            values = _tensor_array(column)
+            arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), values)
+        elif not (name.endswith("_offsets") and len(column) == rows + 1):
+            arrays[name] = _tensor_array(column)
+    return pa.RecordBatch.from_pydict(arrays)
+
+
+def _tensor_array(tensor: np.ndarray[Any, Any]) -> pa.Array:
+    """Return an array that shares the tensor's memory; bools are packed into bits."""
+    array = pa.array(tensor.reshape(-1))
+    for size in reversed(tensor.shape[1:]):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array
