@@ -1,4 +1,5 @@
-// Any bytes: they are a dataset's JSON or are refused as one, by words and not by a throw.
+// Any bytes: they are a dataset's JSON or are refused as one, by words and not by a
+// throw.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/build.sh
-exec .venv/bin/python examples/demo/flights.py "$@"
+exec .venv/bin/python examples/flights/demo.py "$@"

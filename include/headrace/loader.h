@@ -74,10 +74,9 @@ struct LoaderStats {
 /// Thread-safety: one consumer at a time; `Close` may be called from any thread.
 class Loader {
  public:
-  /// Validates, plans, and counts the filter's survivors; the loader's threads start with the
-  /// first `Next`.
-  /// Errors: InvalidArgument (naming the option), ResourceExhausted (budget below the
-  /// floor, with both numbers), Unsupported (naming the column).
+  /// Validates, plans, and counts the filter's survivors; the loader's threads start with
+  /// the first `Next`. Errors: InvalidArgument (naming the option), ResourceExhausted
+  /// (budget below the floor, with both numbers), Unsupported (naming the column).
   static Result<std::unique_ptr<Loader>> Make(const Dataset& dataset,
                                               const LoaderOptions& options);
   ~Loader();
@@ -86,8 +85,8 @@ class Loader {
 
   /// The next batch, or nothing at the end of the epoch.
   Result<std::optional<TensorBatch>> Next();
-  /// Waits until `Next` would not block, at most `timeout_ms`; false if it still would. For
-  /// callers that must look up now and then, as for Ctrl-C.
+  /// Waits until `Next` would not block, at most `timeout_ms`; false if it still would.
+  /// For callers that must look up now and then, as for Ctrl-C.
   Result<bool> WaitReady(int64_t timeout_ms);
   /// Begins a pass: at the position of a loaded state once, else at the epoch's start.
   Status Restart();

@@ -38,12 +38,14 @@ nb::tuple ExportArray(const ArrowColumn& column, const nb::object& requested_sch
   auto array = std::make_unique<ArrowArray>();
   auto schema = std::make_unique<ArrowSchema>();
   Check(arrow::ExportArray(*column.array, array.get(), schema.get()));
-  nb::object first = nb::steal(PyCapsule_New(schema.release(), "arrow_schema", [](PyObject* c) {
-    ReleaseCapsule<ArrowSchema>(c, "arrow_schema");
-  }));
-  nb::object second = nb::steal(PyCapsule_New(array.release(), "arrow_array", [](PyObject* c) {
-    ReleaseCapsule<ArrowArray>(c, "arrow_array");
-  }));
+  nb::object first =
+      nb::steal(PyCapsule_New(schema.release(), "arrow_schema", [](PyObject* c) {
+        ReleaseCapsule<ArrowSchema>(c, "arrow_schema");
+      }));
+  nb::object second =
+      nb::steal(PyCapsule_New(array.release(), "arrow_array", [](PyObject* c) {
+        ReleaseCapsule<ArrowArray>(c, "arrow_array");
+      }));
   return nb::make_tuple(first, second);
 }
 
@@ -86,8 +88,8 @@ nb::object Share(const Tensor& tensor) {
   nb::capsule owner(new Owner(tensor.buffer),
                     [](void* p) noexcept { delete static_cast<Owner*>(p); });
   std::vector<size_t> shape(tensor.shape.begin(), tensor.shape.end());
-  nb::ndarray<Framework> array(const_cast<uint8_t*>(tensor.data()), shape.size(), shape.data(),
-                               owner, nullptr, Code(tensor.dtype));
+  nb::ndarray<Framework> array(const_cast<uint8_t*>(tensor.data()), shape.size(),
+                               shape.data(), owner, nullptr, Code(tensor.dtype));
   return nb::cast(std::move(array));
 }
 
@@ -101,7 +103,8 @@ nb::object Column(const std::string& name, BatchColumn column, Export to) {
     Raise(Error(ErrorKind::kUnsupported,
                 "column '" + name +
                     "' is bfloat16, which numpy and Arrow do not have: use "
-                    "cast({\"" + name + "\": \"float32\"}) or to=\"torch\""));
+                    "cast({\"" +
+                    name + "\": \"float32\"}) or to=\"torch\""));
   }
   return Share<nb::numpy>(tensor);
 }

@@ -38,7 +38,8 @@ using PyCodes = std::map<std::string, std::optional<std::vector<nb::object>>>;
 
 std::string Text(nb::handle value) {
   if (PyBytes_Check(value.ptr())) {
-    return {PyBytes_AS_STRING(value.ptr()), static_cast<size_t>(PyBytes_GET_SIZE(value.ptr()))};
+    return {PyBytes_AS_STRING(value.ptr()),
+            static_cast<size_t>(PyBytes_GET_SIZE(value.ptr()))};
   }
   return nb::cast<std::string>(value);
 }
@@ -53,9 +54,9 @@ Number ToNumber(nb::handle value, const std::string& column) {
   number.integer = PyLong_AsLongLong(value.ptr());
   if (number.integer == -1 && PyErr_Occurred() != nullptr) {
     PyErr_Clear();
-    Raise(Error(ErrorKind::kInvalidArgument,
-                "column '" + column + "': the value " + nb::cast<std::string>(nb::str(value)) +
-                    " does not fit in 64 bits"));
+    Raise(Error(ErrorKind::kInvalidArgument, "column '" + column + "': the value " +
+                                                 nb::cast<std::string>(nb::str(value)) +
+                                                 " does not fit in 64 bits"));
   }
   return number;
 }
@@ -101,7 +102,8 @@ std::map<std::string, CodesPolicy> CodesPolicies(const PyCodes& given) {
     CodesPolicy policy;
     if (vocabulary) {
       policy.vocabulary.emplace();
-      for (const nb::object& value : *vocabulary) policy.vocabulary->push_back(Text(value));
+      for (const nb::object& value : *vocabulary)
+        policy.vocabulary->push_back(Text(value));
     }
     policies.emplace(column, std::move(policy));
   }
@@ -135,15 +137,16 @@ nb::object ExportStream(const Dataset& dataset, const nb::object& requested_sche
   auto reader = Released([&] { return dataset.ToReader(); });
   auto stream = std::make_unique<ArrowArrayStream>();
   Check(arrow::ExportRecordBatchReader(std::move(reader), stream.get()));
-  return nb::steal(PyCapsule_New(stream.release(), "arrow_array_stream", [](PyObject* capsule) {
-    auto* held =
-        static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule, "arrow_array_stream"));
-    if (held->release != nullptr) {
-      nb::gil_scoped_release released;  // ends a read that is under way
-      held->release(held);
-    }
-    delete held;
-  }));
+  return nb::steal(
+      PyCapsule_New(stream.release(), "arrow_array_stream", [](PyObject* capsule) {
+        auto* held = static_cast<ArrowArrayStream*>(
+            PyCapsule_GetPointer(capsule, "arrow_array_stream"));
+        if (held->release != nullptr) {
+          nb::gil_scoped_release released;  // ends a read that is under way
+          held->release(held);
+        }
+        delete held;
+      }));
 }
 
 nb::object ExportSchema(const Dataset& dataset) {
@@ -168,7 +171,9 @@ void BindDataset(nb::module_& m) {
                   nb::arg("partition_types"), nb::arg("cache_folder"))
       .def_static(
           "from_json",
-          [](const std::string& json) { return Released([&] { return Dataset::FromJson(json); }); },
+          [](const std::string& json) {
+            return Released([&] { return Dataset::FromJson(json); });
+          },
           nb::arg("json"))
       .def(
           "select",
@@ -216,9 +221,13 @@ void BindDataset(nb::module_& m) {
           },
           nb::arg("name"), nb::arg("columns"))
       .def("count_rows",
-           [](const Dataset& dataset) { return Released([&] { return dataset.CountRows(); }); })
+           [](const Dataset& dataset) {
+             return Released([&] { return dataset.CountRows(); });
+           })
       .def("explain",
-           [](const Dataset& dataset) { return Released([&] { return dataset.Explain(); }); })
+           [](const Dataset& dataset) {
+             return Released([&] { return dataset.Explain(); });
+           })
       .def_prop_ro("fingerprint", &Dataset::fingerprint)
       .def("to_json", &Dataset::ToJson)
       .def("__str__", &Dataset::ToString)

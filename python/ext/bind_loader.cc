@@ -30,7 +30,8 @@ class ProcessLoader {
 
   ~ProcessLoader() {
     if (getpid() != process_) {
-      // A child of fork has none of the loader's threads: to join them would wait for ever.
+      // A child of fork has none of the loader's threads: to join them would wait for
+      // ever.
       (void)loader_.release();
       return;
     }
@@ -68,11 +69,12 @@ class ProcessLoader {
  private:
   void CheckProcess() const {
     if (getpid() == process_) return;
-    Raise(Error(ErrorKind::kUnsupported,
-                "a loader of process " + std::to_string(process_) + " was used in its fork " +
-                    std::to_string(getpid()) +
-                    ", where its threads do not exist: make the loader in the process that uses "
-                    "it"));
+    Raise(Error(
+        ErrorKind::kUnsupported,
+        "a loader of process " + std::to_string(process_) + " was used in its fork " +
+            std::to_string(getpid()) +
+            ", where its threads do not exist: make the loader in the process that uses "
+            "it"));
   }
 
   std::unique_ptr<Loader> loader_;
@@ -81,11 +83,13 @@ class ProcessLoader {
 };
 
 std::unique_ptr<ProcessLoader> Make(
-    const Dataset& dataset, std::optional<int64_t> batch_size, std::optional<bool> shuffle,
-    std::optional<uint64_t> seed, std::optional<int64_t> epoch, std::optional<int> streams,
+    const Dataset& dataset, std::optional<int64_t> batch_size,
+    std::optional<bool> shuffle, std::optional<uint64_t> seed,
+    std::optional<int64_t> epoch, std::optional<int> streams,
     std::optional<int64_t> shuffle_window_rows, std::optional<int> rank,
-    std::optional<int> world_size, std::optional<bool> drop_last, std::optional<bool> pad_last,
-    std::optional<int> num_threads, std::optional<int64_t> memory_budget, bool arrow) {
+    std::optional<int> world_size, std::optional<bool> drop_last,
+    std::optional<bool> pad_last, std::optional<int> num_threads,
+    std::optional<int64_t> memory_budget, bool arrow) {
   LoaderOptions options;
   options.batch_size = batch_size.value_or(options.batch_size);
   options.shuffle = shuffle;
@@ -115,16 +119,20 @@ void BindLoader(nb::module_& m) {
       .def_static("make", &Make, nb::arg("dataset"), nb::kw_only(),
                   nb::arg("batch_size") = nb::none(), nb::arg("shuffle") = nb::none(),
                   nb::arg("seed") = nb::none(), nb::arg("epoch") = nb::none(),
-                  nb::arg("streams") = nb::none(), nb::arg("shuffle_window_rows") = nb::none(),
+                  nb::arg("streams") = nb::none(),
+                  nb::arg("shuffle_window_rows") = nb::none(),
                   nb::arg("rank") = nb::none(), nb::arg("world_size") = nb::none(),
                   nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
-                  nb::arg("num_threads") = nb::none(), nb::arg("memory_budget") = nb::none(),
-                  nb::arg("arrow") = false)
+                  nb::arg("num_threads") = nb::none(),
+                  nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false)
       .def("next", &ProcessLoader::Next, nb::arg("to"),
-           nb::sig("def next(self, to: Export) -> tuple[int, list[tuple[str, typing.Any]]] | None"),
+           nb::sig("def next(self, to: Export) -> tuple[int, list[tuple[str, "
+                   "typing.Any]]] | None"),
            "(rows, [(name, column), ...]), or None at the end of the epoch.")
       .def("restart",
-           [](ProcessLoader& self) { self.With([](Loader& loader) { return loader.Restart(); }); })
+           [](ProcessLoader& self) {
+             self.With([](Loader& loader) { return loader.Restart(); });
+           })
       .def("steps",
            [](ProcessLoader& self) {
              return self.With([](Loader& loader) { return loader.Steps(); });
@@ -147,12 +155,15 @@ void BindLoader(nb::module_& m) {
           nb::arg("json"))
       .def_prop_ro("epoch",
                    [](ProcessLoader& self) {
-                     return self.With([](Loader& loader) -> Result<int64_t> { return loader.epoch(); });
+                     return self.With([](Loader& loader) -> Result<int64_t> {
+                       return loader.epoch();
+                     });
                    })
       .def("stats_json",
            [](ProcessLoader& self) {
-             return self.With(
-                 [](Loader& loader) -> Result<std::string> { return loader.stats().ToJson(); });
+             return self.With([](Loader& loader) -> Result<std::string> {
+               return loader.stats().ToJson();
+             });
            })
       .def("__str__",
            [](ProcessLoader& self) {

@@ -7,7 +7,8 @@ namespace nb = nanobind;
 namespace headrace::ext {
 
 void Raise(const Status& status) {
-  // An import of a module that is loaded is a look-up in a dict: nothing needs to be kept.
+  // An import of a module that is loaded is a look-up in a dict: nothing needs to be
+  // kept.
   nb::module_ errors = nb::module_::import_("headrace.errors");
   const std::string kind(KindName(KindOf(status)));
   const std::string message = MessageOf(status);

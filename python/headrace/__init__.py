@@ -13,7 +13,7 @@ out of a C++ core.
 
 from . import errors
 from ._version import __version__
-from .dataset import Dataset, ScanSummary, open  # noqa: A004
+from .dataset import Dataset, ScanSummary, open
 from .errors import HeadraceError
 from .loader import Loader
 from .policies import fill, pad

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "ScanSummary", "open"]
 
 
-def open(  # noqa: A001
+def open(
     uri: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
     *,
     storage_options: Mapping[str, str] | None = None,
@@ -173,7 +173,7 @@ class Dataset:
             _validate.reject("select's columns", columns, "at least one column name")
         return Dataset(self._native.select(_validate.names("columns", columns)))
 
-    def where(self, filter: "str | pc.Expression") -> "Dataset":  # noqa: A002
+    def where(self, filter: "str | pc.Expression") -> "Dataset":
         """Choose rows: those for which the filter is true. A null counts as false.
 
         Parameters
@@ -365,7 +365,9 @@ class Dataset:
         """
         native: dict[str, list[str | bytes] | None] = {}
         expected = "a list of str or bytes, or None"
-        for name, values in _validate.mapping("vocabularies", vocabularies, "a dict").items():
+        for name, values in _validate.mapping(
+            "vocabularies", vocabularies, "a dict"
+        ).items():
             parameter = f"vocabularies[{name!r}]"
             if values is None:
                 native[name] = None

@@ -6,8 +6,8 @@
 
 namespace headrace::pipeline {
 
-Result<std::unique_ptr<Assembler>> Assembler::Make(std::vector<schema::ColumnPlan> columns,
-                                                   std::vector<PackSpec> packs) {
+Result<std::unique_ptr<Assembler>> Assembler::Make(
+    std::vector<schema::ColumnPlan> columns, std::vector<PackSpec> packs) {
   std::unique_ptr<Assembler> assembler(new Assembler());
   for (const schema::ColumnPlan& column : columns) {
     std::unique_ptr<decode::ColumnDecoder> decoder;
@@ -31,8 +31,8 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
   return columns;
 }
 
-Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                              std::vector<int>* pack_at) const {
+Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
+                              TensorBatch* batch, std::vector<int>* pack_at) const {
   const schema::ColumnPlan& plan = columns_[column];
   std::string name = plan.name;
   std::vector<int64_t> shape = {drawing.rows};
@@ -54,10 +54,11 @@ Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column, Tens
     if (plan.pack >= 0) (*pack_at)[static_cast<size_t>(plan.pack)] = at;
   }
   Tensor mask;
-  uint8_t* out = std::get<Tensor>(batch->columns[static_cast<size_t>(at)]).buffer->mutable_data();
+  uint8_t* out =
+      std::get<Tensor>(batch->columns[static_cast<size_t>(at)]).buffer->mutable_data();
   ARROW_RETURN_NOT_OK(batch::DrawFixed(drawing, column, plan,
-                                       out + plan.pack_position * ByteWidth(plan.dtype), stride,
-                                       &mask));
+                                       out + plan.pack_position * ByteWidth(plan.dtype),
+                                       stride, &mask));
   if (mask.buffer != nullptr) {
     batch->names.push_back(plan.name + "_mask");
     batch->columns.emplace_back(std::move(mask));
@@ -75,7 +76,8 @@ Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {
       continue;
     }
     ARROW_ASSIGN_OR_RAISE(auto values, batch::Gather(drawing, c));
-    ARROW_RETURN_NOT_OK(decoders_[c]->Decode(values, drawing.locate, drawing.pool, &batch));
+    ARROW_RETURN_NOT_OK(
+        decoders_[c]->Decode(values, drawing.locate, drawing.pool, &batch));
   }
   return batch;
 }
@@ -85,7 +87,8 @@ Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,
   ARROW_ASSIGN_OR_RAISE(
       Tensor tensor,
       schema::AllocateTensor(DType::kBool, {static_cast<int64_t>(valid.size())}, pool));
-  for (size_t i = 0; i < valid.size(); ++i) tensor.buffer->mutable_data()[i] = valid[i] ? 1 : 0;
+  for (size_t i = 0; i < valid.size(); ++i)
+    tensor.buffer->mutable_data()[i] = valid[i] ? 1 : 0;
   batch->names.emplace_back("valid");
   batch->columns.emplace_back(std::move(tensor));
   return Status::OK();

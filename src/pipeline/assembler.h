@@ -39,6 +39,7 @@ class Assembler {
 };
 
 /// Appends the boolean `valid` of a padded step.
-Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool, TensorBatch* batch);
+Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,
+                   TensorBatch* batch);
 
 }  // namespace headrace::pipeline

@@ -75,7 +75,8 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
                               const OpenOptions& options) {
   ARROW_RETURN_NOT_OK(InitializeCompute());
   if (uris.empty()) {
-    return Error(ErrorKind::kInvalidArgument, "open got an empty list, expected at least one URI");
+    return Error(ErrorKind::kInvalidArgument,
+                 "open got an empty list, expected at least one URI");
   }
   table::TableOptions table_options;
   table_options.storage_options = options.storage_options;
@@ -96,8 +97,10 @@ Result<Dataset> Dataset::FromJson(const std::string& json) {
   const table::Table& table = *opened.impl_->table;
   if (table.fingerprint() != description.fingerprint) {
     return Error(ErrorKind::kConflict,
-                 description.uris[0] + ": the table has changed since the dataset was described: "
-                 "found fingerprint " + table.fingerprint() + " (" +
+                 description.uris[0] +
+                     ": the table has changed since the dataset was described: "
+                     "found fingerprint " +
+                     table.fingerprint() + " (" +
                      std::to_string(table.fragments().size()) + " files, " +
                      std::to_string(table.rows()) + " rows), expected " +
                      description.fingerprint + " (" + std::to_string(description.files) +
@@ -108,7 +111,8 @@ Result<Dataset> Dataset::FromJson(const std::string& json) {
   impl->select = description.select;
   impl->choices = description.choices;
   if (!description.where.empty()) {
-    ARROW_ASSIGN_OR_RAISE(impl->where, expression::DeserializeExpression(description.where));
+    ARROW_ASSIGN_OR_RAISE(impl->where,
+                          expression::DeserializeExpression(description.where));
   }
   ARROW_RETURN_NOT_OK(impl->Bind());
   return Dataset(std::move(impl));
@@ -116,12 +120,14 @@ Result<Dataset> Dataset::FromJson(const std::string& json) {
 
 Result<Dataset> Dataset::Select(const std::vector<std::string>& columns) const {
   if (columns.empty()) {
-    return Error(ErrorKind::kInvalidArgument, "select got no columns, expected at least one");
+    return Error(ErrorKind::kInvalidArgument,
+                 "select got no columns, expected at least one");
   }
   std::set<std::string> seen;
   for (const std::string& name : columns) {
     if (!seen.insert(name).second) {
-      return Error(ErrorKind::kInvalidArgument, "select names column \"" + name + "\" twice");
+      return Error(ErrorKind::kInvalidArgument,
+                   "select names column \"" + name + "\" twice");
     }
     // A second select narrows the first.
     if (impl_->select && std::find(impl_->columns.begin(), impl_->columns.end(), name) ==
@@ -176,7 +182,8 @@ Result<Dataset> Dataset::Nulls(const std::map<std::string, NullPolicy>& policies
   return Dataset(std::move(impl));
 }
 
-Result<Dataset> Dataset::Ragged(const std::map<std::string, RaggedPolicy>& policies) const {
+Result<Dataset> Dataset::Ragged(
+    const std::map<std::string, RaggedPolicy>& policies) const {
   auto impl = std::make_shared<DatasetImpl>(*impl_);
   Merge(policies, &impl->choices.ragged);
   ARROW_RETURN_NOT_OK(impl->Bind());

@@ -49,7 +49,9 @@ class DatasetAccess {
   static std::shared_ptr<const DatasetImpl> SharedImpl(const Dataset& dataset) {
     return dataset.impl_;
   }
-  static const table::Table& Table(const Dataset& dataset) { return *dataset.impl_->table; }
+  static const table::Table& Table(const Dataset& dataset) {
+    return *dataset.impl_->table;
+  }
 };
 
 }  // namespace headrace

@@ -24,7 +24,8 @@ static void from_json(const json& j, Number& number) {
   if (j.is_number_integer()) {
     number = Number{true, j.get<int64_t>(), 0};
   } else {
-    number = Number{false, 0, std::strtod(j.at("real").get<std::string>().c_str(), nullptr)};
+    number =
+        Number{false, 0, std::strtod(j.at("real").get<std::string>().c_str(), nullptr)};
   }
 }
 
@@ -37,7 +38,8 @@ static void to_json(json& j, const NullPolicy& policy) {
       j = "mask";
       return;
     case NullPolicy::Kind::kFill:
-      j = policy.fill_text ? json{{"fill", *policy.fill_text}} : json{{"fill", policy.fill}};
+      j = policy.fill_text ? json{{"fill", *policy.fill_text}}
+                           : json{{"fill", policy.fill}};
   }
 }
 
@@ -70,7 +72,8 @@ static void to_json(json& j, const RaggedPolicy& policy) {
 
 static void from_json(const json& j, RaggedPolicy& policy) {
   if (j.is_string()) {
-    policy.kind = j == "ragged" ? RaggedPolicy::Kind::kRagged : RaggedPolicy::Kind::kError;
+    policy.kind =
+        j == "ragged" ? RaggedPolicy::Kind::kRagged : RaggedPolicy::Kind::kError;
     return;
   }
   policy.kind = RaggedPolicy::Kind::kPad;
@@ -100,7 +103,8 @@ namespace {
 constexpr int kFormat = 1;
 constexpr size_t kColumnsShown = 30;
 
-// Bytes that are no UTF-8 (binary vocabularies) are kept as Latin-1 is: the text is ours alone.
+// Bytes that are no UTF-8 (binary vocabularies) are kept as Latin-1 is: the text is ours
+// alone.
 std::string Dump(const json& value, int indent = -1) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);
 }
@@ -173,7 +177,8 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     const json j = json::parse(text);
     if (j.at("format").get<int>() > kFormat) {
       return Error(ErrorKind::kUnsupported,
-                   "the dataset's JSON is of format " + std::to_string(j.at("format").get<int>()) +
+                   "the dataset's JSON is of format " +
+                       std::to_string(j.at("format").get<int>()) +
                        ", this build reads up to " + std::to_string(kFormat) +
                        ": use a newer headrace");
     }
@@ -187,7 +192,8 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     d.fingerprint = j.at("fingerprint").get<std::string>();
     d.files = j.at("files").get<int64_t>();
     d.rows = j.at("rows").get<int64_t>();
-    if (!j.at("select").is_null()) d.select = j.at("select").get<std::vector<std::string>>();
+    if (!j.at("select").is_null())
+      d.select = j.at("select").get<std::vector<std::string>>();
     d.where = j.value("where", "");
     d.choices.casts = j.at("cast").get<std::map<std::string, std::string>>();
     d.choices.nulls = j.at("nulls").get<std::map<std::string, NullPolicy>>();
@@ -205,7 +211,8 @@ std::string DatasetToString(const DatasetImpl& dataset) {
   const table::Table& table = *dataset.table;
   std::ostringstream text;
   text << "Dataset(" << table.DisplayUri() << ": " << table.rows() << " rows, "
-       << table.fragments().size() << " files, " << table.row_groups().size() << " row groups";
+       << table.fragments().size() << " files, " << table.row_groups().size()
+       << " row groups";
   if (dataset.filter) text << "\n  where: " << dataset.filter->text();
   text << "\n  columns:";
   for (size_t i = 0; i < dataset.columns.size(); ++i) {
@@ -221,7 +228,8 @@ std::string DatasetToString(const DatasetImpl& dataset) {
     auto nulls = dataset.choices.nulls.find(name);
     if (nulls != dataset.choices.nulls.end()) text << ", nulls " << Dump(nulls->second);
     auto ragged = dataset.choices.ragged.find(name);
-    if (ragged != dataset.choices.ragged.end()) text << ", ragged " << Dump(ragged->second);
+    if (ragged != dataset.choices.ragged.end())
+      text << ", ragged " << Dump(ragged->second);
     if (dataset.choices.codes.count(name)) text << ", codes";
   }
   for (const PackSpec& pack : dataset.choices.packs) {

@@ -22,9 +22,9 @@ constexpr int64_t kCountBufferBytes = 64 << 10;
 
 Status CheckRange(const char* name, int64_t value, int64_t least) {
   if (value >= least) return Status::OK();
-  return Error(ErrorKind::kInvalidArgument, std::string(name) + " is " + std::to_string(value) +
-                                                ", expected " + std::to_string(least) +
-                                                " or more");
+  return Error(ErrorKind::kInvalidArgument, std::string(name) + " is " +
+                                                std::to_string(value) + ", expected " +
+                                                std::to_string(least) + " or more");
 }
 
 Status CheckOptions(const LoaderOptions& options) {
@@ -32,21 +32,23 @@ Status CheckOptions(const LoaderOptions& options) {
   ARROW_RETURN_NOT_OK(CheckRange("epoch", options.epoch, 0));
   if (options.streams) ARROW_RETURN_NOT_OK(CheckRange("streams", *options.streams, 1));
   if (options.shuffle_window_rows) {
-    ARROW_RETURN_NOT_OK(CheckRange("shuffle_window_rows", *options.shuffle_window_rows, 1));
+    ARROW_RETURN_NOT_OK(
+        CheckRange("shuffle_window_rows", *options.shuffle_window_rows, 1));
   }
   ARROW_RETURN_NOT_OK(CheckRange("world_size", options.world_size, 1));
   ARROW_RETURN_NOT_OK(CheckRange("rank", options.rank, 0));
   if (options.rank >= options.world_size) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "rank is " + std::to_string(options.rank) + ", expected less than world_size " +
-                     std::to_string(options.world_size));
+    return Error(ErrorKind::kInvalidArgument, "rank is " + std::to_string(options.rank) +
+                                                  ", expected less than world_size " +
+                                                  std::to_string(options.world_size));
   }
   ARROW_RETURN_NOT_OK(CheckRange("num_threads", options.num_threads, 1));
   ARROW_RETURN_NOT_OK(CheckRange("memory_budget", options.memory_budget, 1));
   if (options.drop_last && options.pad_last) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "drop_last and pad_last are both set, expected at most one: drop_last leaves "
-                 "the last, shorter step out, pad_last fills it");
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "drop_last and pad_last are both set, expected at most one: drop_last leaves "
+        "the last, shorter step out, pad_last fills it");
   }
   return Status::OK();
 }
@@ -95,15 +97,16 @@ struct Loader::Impl {
 };
 
 Status Loader::Impl::BindColumns() {
-  ARROW_ASSIGN_OR_RAISE(auto columns,
-                        schema::BindColumns(*dataset->stored_schema, dataset->choices,
-                                            options.arrow));
+  ARROW_ASSIGN_OR_RAISE(
+      auto columns,
+      schema::BindColumns(*dataset->stored_schema, dataset->choices, options.arrow));
   for (schema::ColumnPlan& column : columns) {
     if (column.form != schema::Form::kCodes || column.vocabulary) continue;
-    ARROW_ASSIGN_OR_RAISE(column.vocabulary, dataset->vocabularies->Get(*dataset, column.name));
+    ARROW_ASSIGN_OR_RAISE(column.vocabulary,
+                          dataset->vocabularies->Get(*dataset, column.name));
   }
-  ARROW_ASSIGN_OR_RAISE(assembler,
-                        pipeline::Assembler::Make(std::move(columns), dataset->choices.packs));
+  ARROW_ASSIGN_OR_RAISE(
+      assembler, pipeline::Assembler::Make(std::move(columns), dataset->choices.packs));
   return Status::OK();
 }
 
@@ -112,12 +115,13 @@ plan::OrderSpec Loader::Impl::ResolveOrder(const plan::LoaderState* state) const
   spec.shuffle = options.shuffle.value_or(state != nullptr ? state->shuffle : true);
   spec.seed = options.seed.value_or(state != nullptr ? state->seed : 0);
   const int default_streams = spec.shuffle ? 8 : options.world_size;
-  spec.streams = options.streams.value_or(state != nullptr ? state->streams : default_streams);
+  spec.streams =
+      options.streams.value_or(state != nullptr ? state->streams : default_streams);
   const auto& table = *dataset->table;
   spec.shuffle_window_rows = options.shuffle_window_rows.value_or(
-      state != nullptr
-          ? state->shuffle_window_rows
-          : plan::DefaultShuffleWindowRows(table.stored_bytes(), table.rows(), spec.streams));
+      state != nullptr ? state->shuffle_window_rows
+                       : plan::DefaultShuffleWindowRows(table.stored_bytes(),
+                                                        table.rows(), spec.streams));
   return spec;
 }
 
@@ -150,8 +154,8 @@ Status Loader::Impl::Init() {
   pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_ASSIGN_OR_RAISE(scan, pipeline::Scan::Make(dataset, read, executor));
   order = ResolveOrder(nullptr);
-  // The budget is judged before the first data page is read, with as many survivors as there
-  // may be, and spent by how many there are.
+  // The budget is judged before the first data page is read, with as many survivors as
+  // there may be, and spent by how many there are.
   int64_t rows_most = 0;
   for (const plan::Block& block : scan->blocks()) {
     if (scan->verdict(block) != expression::Verdict::kNone) rows_most += block.rows;
@@ -254,7 +258,8 @@ Result<std::optional<TensorBatch>> Loader::Next() {
   ARROW_RETURN_NOT_OK(next.status());
   if (!next->has_value()) {
     if (pass == impl_->pass) impl_->EndPass();
-    // A pass without steps (an empty table) ends here; others have moved on with their last.
+    // A pass without steps (an empty table) ends here; others have moved on with their
+    // last.
     if (pass->steps() == 0) impl_->cursor = {impl_->cursor.epoch + 1, 0};
     return std::nullopt;
   }
@@ -299,8 +304,8 @@ Result<int64_t> Loader::Steps() {
 Status Loader::SetEpoch(int64_t epoch) {
   ARROW_RETURN_NOT_OK(CheckRange("epoch", epoch, 0));
   std::lock_guard lock(impl_->mutex);
-  // A loaded position inside this very epoch is kept: training loops call set_epoch before each
-  // epoch, the resumed one included.
+  // A loaded position inside this very epoch is kept: training loops call set_epoch
+  // before each epoch, the resumed one included.
   if (impl_->cursor_loaded && impl_->cursor.epoch == epoch) return Status::OK();
   impl_->EndPass();
   impl_->cursor = {epoch, 0};
@@ -325,9 +330,11 @@ Status Loader::LoadStateJson(const std::string& json) {
     for (size_t i = 0; i < differences.size(); ++i) {
       text += (i == 0 ? "" : "; ") + differences[i];
     }
-    return Error(ErrorKind::kConflict,
-                 text + ": open the same version and choose the same rows and order, or begin "
-                        "anew without the state");
+    return Error(
+        ErrorKind::kConflict,
+        text +
+            ": open the same version and choose the same rows and order, or begin "
+            "anew without the state");
   }
   int64_t rows = 0;
   for (int64_t count : *impl_->survivors) rows += count;

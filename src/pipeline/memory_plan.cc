@@ -55,9 +55,9 @@ Status SampleFragment(const table::Table& table, int64_t fragment,
                       std::vector<ColumnSizes>* sizes) {
   ARROW_ASSIGN_OR_RAISE(auto metadata, table.Footer(fragment));
   parquet::arrow::SchemaManifest manifest;
-  ARROW_RETURN_NOT_OK(
-      parquet::arrow::SchemaManifest::Make(metadata->schema(), metadata->key_value_metadata(),
-                                           parquet::ArrowReaderProperties(), &manifest));
+  ARROW_RETURN_NOT_OK(parquet::arrow::SchemaManifest::Make(
+      metadata->schema(), metadata->key_value_metadata(),
+      parquet::ArrowReaderProperties(), &manifest));
   for (size_t c = 0; c < columns.size(); ++c) {
     const auto* field = columns[c].partition >= 0
                             ? nullptr
@@ -81,8 +81,8 @@ Status SampleFragment(const table::Table& table, int64_t fragment,
   return Status::OK();
 }
 
-Result<std::vector<ColumnSizes>> SampleSizes(const table::Table& table,
-                                             const std::vector<reader::ReadColumn>& columns) {
+Result<std::vector<ColumnSizes>> SampleSizes(
+    const table::Table& table, const std::vector<reader::ReadColumn>& columns) {
   std::vector<ColumnSizes> sizes(columns.size());
   const auto fragments = static_cast<int64_t>(table.fragments().size());
   const int64_t step = std::max<int64_t>(1, fragments / kSampledFragments);
@@ -93,8 +93,9 @@ Result<std::vector<ColumnSizes>> SampleSizes(const table::Table& table,
   return sizes;
 }
 
-// Rows in windows that must be there at once: each stream's current one, those whose next one
-// begins within the same step, and a step's worth where windows are shorter than that.
+// Rows in windows that must be there at once: each stream's current one, those whose next
+// one begins within the same step, and a step's worth where windows are shorter than
+// that.
 int64_t WindowRows(const MemoryNeeds& needs) {
   const int64_t streams = std::max(1, needs.order.streams / needs.options.world_size);
   const int64_t window =
@@ -104,7 +105,8 @@ int64_t WindowRows(const MemoryNeeds& needs) {
   const int64_t short_windows = batch / streams >= window ? batch : 0;
   const int64_t rows = (streams + flips) * window + short_windows;
   // No stream holds more than it has; the remainder is another window.
-  return std::min(rows, streams * needs.stream_rows + short_windows) + needs.order.streams;
+  return std::min(rows, streams * needs.stream_rows + short_windows) +
+         needs.order.streams;
 }
 
 }  // namespace
@@ -136,9 +138,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
 
   const int64_t streams = std::max(1, needs.order.streams / needs.options.world_size);
   const int64_t window_rows = WindowRows(needs);
-  const int64_t window_per_stream =
-      std::min(needs.stream_rows,
-               std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams));
+  const int64_t window_per_stream = std::min(
+      needs.stream_rows,
+      std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams));
   plan.windows = window_rows * plan.window_row_bytes;
   plan.batch = needs.options.batch_size * plan.batch_row_bytes + (64 << 10);
 
@@ -147,7 +149,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   const auto chunks = static_cast<int64_t>(sizes.size()) * streams;
   const int64_t threads = needs.options.num_threads;
   // Joining a window's gathered columns holds them twice for a moment.
-  const int64_t joining = any_gathered ? threads * window_per_stream * plan.window_row_bytes : 0;
+  const int64_t joining =
+      any_gathered ? threads * window_per_stream * plan.window_row_bytes : 0;
   const int64_t fixed_part = streams * pages + joining + table.footer_cache_bytes_used() +
                              threads * window_per_stream * 4;
   // A tile: one column when every row is wanted, all of them with copies when filtered.
@@ -159,21 +162,24 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   plan.floor_bytes = plan.windows + plan.readers + plan.batch;
   const int64_t budget = needs.options.memory_budget;
   if (budget < plan.floor_bytes) {
-    return Error(ErrorKind::kResourceExhausted,
-                 "memory_budget is " + std::to_string(budget) + " bytes, expected at least " +
-                     std::to_string(plan.floor_bytes) + ": " + std::to_string(plan.windows) +
-                     " for shuffle windows, " + std::to_string(plan.batch) +
-                     " for a batch and " + std::to_string(plan.readers) +
-                     " for open pages; give more memory, or a smaller shuffle_window_rows, "
-                     "batch_size or selection");
+    return Error(
+        ErrorKind::kResourceExhausted,
+        "memory_budget is " + std::to_string(budget) + " bytes, expected at least " +
+            std::to_string(plan.floor_bytes) + ": " + std::to_string(plan.windows) +
+            " for shuffle windows, " + std::to_string(plan.batch) + " for a batch and " +
+            std::to_string(plan.readers) +
+            " for open pages; give more memory, or a smaller shuffle_window_rows, "
+            "batch_size or selection");
   }
   // A quarter of what is left goes into larger reads, the rest into running ahead.
   const int64_t spare = (budget - plan.floor_bytes) / 4;
-  plan.tile_rows =
-      std::clamp(kTileRowsMin + spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
-                 kTileRowsMin, kTileRowsMax);
-  plan.read_buffer_bytes = std::clamp(kReadBufferMin + spare / 2 / std::max<int64_t>(1, chunks),
-                                      kReadBufferMin, kReadBufferMax);
+  plan.tile_rows = std::clamp(
+      kTileRowsMin +
+          spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
+      kTileRowsMin, kTileRowsMax);
+  plan.read_buffer_bytes =
+      std::clamp(kReadBufferMin + spare / 2 / std::max<int64_t>(1, chunks),
+                 kReadBufferMin, kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
   return plan;
 }

@@ -14,7 +14,8 @@
 
 namespace headrace::pipeline {
 
-/// Bytes, by what holds them. Exact for columns of fixed width, else estimated from the footers.
+/// Bytes, by what holds them. Exact for columns of fixed width, else estimated from the
+/// footers.
 struct MemoryPlan {
   /// A row in a shuffle window.
   int64_t window_row_bytes = 0;
@@ -22,7 +23,8 @@ struct MemoryPlan {
   int64_t batch_row_bytes = 0;
   /// Windows that must be held at once, all streams together.
   int64_t windows = 0;
-  /// Pages, dictionaries and read buffers of the open row groups; tiles; scratch; footers.
+  /// Pages, dictionaries and read buffers of the open row groups; tiles; scratch;
+  /// footers.
   int64_t readers = 0;
   int64_t batch = 0;
   /// The smallest budget that is accepted.

@@ -11,7 +11,8 @@
 namespace headrace::pipeline {
 namespace {
 
-// Batches that wait for the consumer. More would only hold memory: windows run ahead already.
+// Batches that wait for the consumer. More would only hold memory: windows run ahead
+// already.
 constexpr size_t kReadyBatchesMax = 4;
 
 }  // namespace
@@ -25,8 +26,8 @@ Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
   stream_context_.columns = context_->assembler->window_columns();
   stream_context_.stop = &stop_;
   if (deal_.steps() == 0) return;
-  // A rank's own streams are in its first step, or first in a later one if batches are small;
-  // the last steps may need the remainder and, off the beat, others' streams.
+  // A rank's own streams are in its first step, or first in a later one if batches are
+  // small; the last steps may need the remainder and, off the beat, others' streams.
   const int64_t full = deal_.full_steps();
   for (int64_t step = 0; step < full && step < order_.spec().streams; ++step) {
     for (const Need& need : NeedsOf(step)) AddStream(need.stream, need.first);
@@ -49,7 +50,8 @@ void Pass::AddStream(int id, int64_t first) {
 std::vector<Pass::Need> Pass::NeedsOf(int64_t step) const {
   std::vector<Need> needs;
   const int64_t rows = deal_.StepAt(step).rows;
-  // Full steps take samples from the rank's streams in turn, so the first and last round say all.
+  // Full steps take samples from the rank's streams in turn, so the first and last round
+  // say all.
   const int64_t turn = order_.spec().streams;
   const bool full = step < deal_.full_steps();
   auto add = [&](int64_t i) {
@@ -107,7 +109,8 @@ bool Pass::CanAssemble() {
 }
 
 std::optional<int> Pass::PickFill() const {
-  // What the next step waits for comes first, whatever the budget: the floor provides for it.
+  // What the next step waits for comes first, whatever the budget: the floor provides for
+  // it.
   for (const Need& need : needs_) {
     const StreamState& state = streams_.at(need.stream);
     if (state.filled_to <= need.last && !state.filling && state.failure.ok()) {
@@ -115,7 +118,8 @@ std::optional<int> Pass::PickFill() const {
     }
   }
   if (assembled_ == deal_.steps()) return std::nullopt;
-  // Else the window that will be needed first, if it fits; the remainder comes last of all.
+  // Else the window that will be needed first, if it fits; the remainder comes last of
+  // all.
   auto urgency = [](int id, const StreamState& state) {
     return id == plan::SampleRef::kRemainder ? std::numeric_limits<int64_t>::max()
                                              : state.filled_to;
@@ -206,14 +210,15 @@ void Pass::DropWindowsBefore(int64_t step) {
   }
   for (const Need& need : needs_) {
     auto& ready = streams_.at(need.stream).ready;
-    while (!ready.empty() && ready.front().span.first + ready.front().span.rows <= need.first) {
+    while (!ready.empty() &&
+           ready.front().span.first + ready.front().span.rows <= need.first) {
       ready.pop_front();
     }
   }
 }
 
-void Pass::AddSegments(int stream, int64_t first, int64_t count, int64_t out, int64_t stride,
-                       std::vector<batch::Segment>* segments) {
+void Pass::AddSegments(int stream, int64_t first, int64_t count, int64_t out,
+                       int64_t stride, std::vector<batch::Segment>* segments) {
   std::lock_guard lock(mutex_);
   for (const ReadyWindow& ready : streams_.at(stream).ready) {
     const int64_t begin = std::max(first, ready.span.first);
@@ -311,7 +316,8 @@ bool Pass::WaitReady(int64_t timeout_ms) {
 Result<std::optional<ReadyBatch>> Pass::Next() {
   std::unique_lock lock(mutex_);
   ready_.wait(lock, [this] { return !batches_.empty() || Finished() || !failure_.ok(); });
-  if (stop_) return Error(ErrorKind::kCancelled, "the loader was closed while Next waited");
+  if (stop_)
+    return Error(ErrorKind::kCancelled, "the loader was closed while Next waited");
   if (!batches_.empty()) {
     std::optional<ReadyBatch> batch = std::move(batches_.front());
     batches_.pop_front();

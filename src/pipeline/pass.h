@@ -1,9 +1,9 @@
 /// \file
 /// Pass: one pass over an epoch, or what is left of it, as jobs for threads.
 ///
-/// A pass has two kinds of jobs: fill the next window of a stream, and assemble the batch of the
-/// next step. Workers ask for the most urgent one; the memory plan says how far they may run
-/// ahead. Which thread does what never changes what is delivered.
+/// A pass has two kinds of jobs: fill the next window of a stream, and assemble the batch
+/// of the next step. Workers ask for the most urgent one; the memory plan says how far
+/// they may run ahead. Which thread does what never changes what is delivered.
 #pragma once
 
 #include <headrace/loader.h>
@@ -41,7 +41,8 @@ struct PassContext {
   bool pad_last = false;
 };
 
-/// A batch that waits for the consumer. Its pool counts against the budget until it is let go.
+/// A batch that waits for the consumer. Its pool counts against the budget until it is
+/// let go.
 struct ReadyBatch {
   base::BatchPool::Handle pool;
   TensorBatch batch;

@@ -19,7 +19,8 @@ Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl
   scan->dataset_ = dataset;
   scan->blocks_ = plan::MakeBlocks(table);
   scan->verdicts_.assign(table.row_groups().size(), Verdict::kAll);
-  ARROW_ASSIGN_OR_RAISE(scan->spec_, reader::ReadSpec::Make(table, dataset->columns, filter));
+  ARROW_ASSIGN_OR_RAISE(scan->spec_,
+                        reader::ReadSpec::Make(table, dataset->columns, filter));
   if (filter == nullptr) return scan;
   ARROW_ASSIGN_OR_RAISE(auto columns, reader::ResolveColumns(table, filter->columns()));
   auto& verdicts = scan->verdicts_;
@@ -31,8 +32,8 @@ Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl
         for (int g = 0; g < fragment.row_group_count; ++g) {
           Verdict verdict = whole;
           if (whole == Verdict::kSome) {
-            ARROW_ASSIGN_OR_RAISE(verdict,
-                                  reader::DecideRowGroup(context, *filter, columns, f, g));
+            ARROW_ASSIGN_OR_RAISE(
+                verdict, reader::DecideRowGroup(context, *filter, columns, f, g));
           }
           verdicts[static_cast<size_t>(fragment.first_row_group + g)] = verdict;
         }
@@ -42,7 +43,8 @@ Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl
 }
 
 Verdict Scan::verdict(const plan::Block& block) const {
-  const auto& fragment = dataset_->table->fragments()[static_cast<size_t>(block.fragment)];
+  const auto& fragment =
+      dataset_->table->fragments()[static_cast<size_t>(block.fragment)];
   return verdicts_[static_cast<size_t>(fragment.first_row_group + block.row_group)];
 }
 
@@ -57,8 +59,9 @@ reader::BlockRef Scan::Ref(int64_t block, const SurvivorCounts& survivors) const
   ref.row_group = found.row_group;
   ref.first_row = found.first_row;
   ref.rows = found.rows;
-  ref.filtered = verdict(found) == Verdict::kSome &&
-                 (survivors == nullptr || (*survivors)[static_cast<size_t>(block)] < found.rows);
+  ref.filtered =
+      verdict(found) == Verdict::kSome &&
+      (survivors == nullptr || (*survivors)[static_cast<size_t>(block)] < found.rows);
   return ref;
 }
 
@@ -75,7 +78,8 @@ Result<SurvivorCounts> Scan::CountSurvivors(const reader::ReadContext& context,
     counts[static_cast<size_t>(b)] = by_statistics(b);
     if (verdict(blocks_[static_cast<size_t>(b)]) == Verdict::kSome) open.push_back(b);
   }
-  if (open.empty()) return std::make_shared<const std::vector<int64_t>>(std::move(counts));
+  if (open.empty())
+    return std::make_shared<const std::vector<int64_t>>(std::move(counts));
   ARROW_ASSIGN_OR_RAISE(reader::ReadSpec spec,
                         reader::ReadSpec::Make(*dataset_->table, {}, spec_.filter));
   return dataset_->survivors->GetOrCount(

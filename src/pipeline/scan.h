@@ -21,10 +21,11 @@ namespace headrace::pipeline {
 /// A planned scan. Immutable; about 50 bytes a row group.
 class Scan {
  public:
-  /// Decides every row group by partitions, statistics and bloom filters; reads no data page.
-  static Result<std::shared_ptr<const Scan>> Make(std::shared_ptr<const DatasetImpl> dataset,
-                                                  const reader::ReadContext& context,
-                                                  base::Executor& executor);
+  /// Decides every row group by partitions, statistics and bloom filters; reads no data
+  /// page.
+  static Result<std::shared_ptr<const Scan>> Make(
+      std::shared_ptr<const DatasetImpl> dataset, const reader::ReadContext& context,
+      base::Executor& executor);
 
   const DatasetImpl& dataset() const { return *dataset_; }
   const std::vector<plan::Block>& blocks() const { return blocks_; }
@@ -32,11 +33,12 @@ class Scan {
   /// Selected columns, then the filter's.
   const reader::ReadSpec& spec() const { return spec_; }
 
-  /// Survivors of each block: from statistics, the cache, or by reading the filter's columns.
+  /// Survivors of each block: from statistics, the cache, or by reading the filter's
+  /// columns.
   Result<SurvivorCounts> CountSurvivors(const reader::ReadContext& context,
                                         base::Executor& executor) const;
-  /// The block as readers take it. With `survivors`, a block that keeps all its rows is not
-  /// filtered again.
+  /// The block as readers take it. With `survivors`, a block that keeps all its rows is
+  /// not filtered again.
   reader::BlockRef Ref(int64_t block, const SurvivorCounts& survivors) const;
   Result<ScanSummary> Summarize(const reader::ReadContext& context) const;
   int64_t row_groups_pruned() const;

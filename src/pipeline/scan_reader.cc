@@ -16,8 +16,8 @@ Result<std::shared_ptr<arrow::RecordBatchReader>> ScanReader::Make(
   reader->context_.pool = arrow::default_memory_pool();
   reader->context_.counters = &reader->counters_;
   ARROW_ASSIGN_OR_RAISE(reader->scan_, Scan::Make(dataset, reader->context_, executor));
-  reader->survivors_ = std::make_unique<reader::SurvivorReader>(&reader->context_,
-                                                                &reader->scan_->spec());
+  reader->survivors_ =
+      std::make_unique<reader::SurvivorReader>(&reader->context_, &reader->scan_->spec());
   return reader;
 }
 
@@ -30,12 +30,13 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
     int64_t rows = 0;
     if (scan_->verdict(block) != expression::Verdict::kNone) {
       ARROW_ASSIGN_OR_RAISE(
-          rows, survivors_->ReadNext(
-                    scan_->Ref(static_cast<int64_t>(next_block_), nullptr),
-                    [&](size_t column, int64_t, const std::shared_ptr<arrow::Array>& values) {
-                      columns[column] = values;
-                      return Status::OK();
-                    }));
+          rows,
+          survivors_->ReadNext(
+              scan_->Ref(static_cast<int64_t>(next_block_), nullptr),
+              [&](size_t column, int64_t, const std::shared_ptr<arrow::Array>& values) {
+                columns[column] = values;
+                return Status::OK();
+              }));
     }
     if (rows == 0) {
       ++next_block_;
@@ -46,7 +47,8 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
       if (columns[c]->type()->Equals(*field->type())) continue;
       auto cast = arrow::compute::Cast(columns[c], field->type(),
                                        arrow::compute::CastOptions::Safe());
-      if (!cast.ok()) return WithContext(cast.status(), "column \"" + field->name() + "\"");
+      if (!cast.ok())
+        return WithContext(cast.status(), "column \"" + field->name() + "\"");
       columns[c] = cast->make_array();
     }
     *batch = arrow::RecordBatch::Make(dataset_->schema, rows, std::move(columns));

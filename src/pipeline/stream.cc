@@ -24,17 +24,19 @@ Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* plac
   placement->clear();
   const bool permuted = order.spec().shuffle && id_ != plan::SampleRef::kRemainder;
   if (permuted) order.Placement(id_, next_, placement);
-  ARROW_ASSIGN_OR_RAISE(auto window, window::Window::Make(context_->columns, next_.rows,
-                                                          *placement, context_->read->pool));
-  const std::vector<plan::Run> runs = id_ == plan::SampleRef::kRemainder
-                                          ? order.RemainderRuns()
-                                          : order.StreamRuns(id_, next_.first, next_.rows);
+  ARROW_ASSIGN_OR_RAISE(auto window,
+                        window::Window::Make(context_->columns, next_.rows, *placement,
+                                             context_->read->pool));
+  const std::vector<plan::Run> runs =
+      id_ == plan::SampleRef::kRemainder ? order.RemainderRuns()
+                                         : order.StreamRuns(id_, next_.first, next_.rows);
   int64_t base = 0;
   for (const plan::Run& run : runs) {
     ARROW_RETURN_NOT_OK(reader_.Read(
         context_->scan->Ref(run.block, context_->survivors), run.first_survivor, run.rows,
         [&](size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values) {
-          if (*context_->stop) return Error(ErrorKind::kCancelled, "the loader was stopped");
+          if (*context_->stop)
+            return Error(ErrorKind::kCancelled, "the loader was stopped");
           return window->Put(column, base + at, values);
         }));
     base += run.rows;

@@ -28,8 +28,8 @@ struct StreamContext {
   const std::atomic<bool>* stop = nullptr;
 };
 
-/// Fills the windows of one stream, or of the remainder, one after the other. Keeps its row group
-/// open between windows. One thread at a time.
+/// Fills the windows of one stream, or of the remainder, one after the other. Keeps its
+/// row group open between windows. One thread at a time.
 class Stream {
  public:
   /// Begins with the window that holds row `first` of the stream.

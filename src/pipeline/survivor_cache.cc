@@ -12,8 +12,8 @@
 namespace headrace::pipeline {
 namespace {
 
-// A file is "headrace-survivors 1\n", the number of counts, the counts as decimal lines, and the
-// hash of all that came before.
+// A file is "headrace-survivors 1\n", the number of counts, the counts as decimal lines,
+// and the hash of all that came before.
 constexpr char kMagic[] = "headrace-survivors 1\n";
 
 std::string Serialize(const std::vector<int64_t>& counts) {

@@ -16,8 +16,8 @@ namespace headrace::pipeline {
 
 using SurvivorCounts = std::shared_ptr<const std::vector<int64_t>>;
 
-/// Remembers counts in the process and, given a folder, on disk, by (fingerprint, filter). A
-/// file that does not read back whole is counted anew. Thread-safe.
+/// Remembers counts in the process and, given a folder, on disk, by (fingerprint,
+/// filter). A file that does not read back whole is counted anew. Thread-safe.
 class SurvivorCache {
  public:
   /// `folder` empty: memory only. It is made when first written to.

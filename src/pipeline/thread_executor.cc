@@ -8,8 +8,8 @@
 
 namespace headrace::pipeline {
 
-arrow::Status ThreadExecutor::ForEach(
-    int64_t n, const std::function<arrow::Status(int64_t)>& work) {
+arrow::Status ThreadExecutor::ForEach(int64_t n,
+                                      const std::function<arrow::Status(int64_t)>& work) {
   const auto threads = static_cast<int>(std::min<int64_t>(n, num_threads_));
   if (threads <= 1) return base::InlineExecutor().ForEach(n, work);
   std::atomic<int64_t> next{0};

@@ -17,7 +17,8 @@ namespace headrace::pipeline {
 class VocabularyCache {
  public:
   /// Reads the column once a table.
-  Result<std::vector<std::string>> Get(const DatasetImpl& dataset, const std::string& column);
+  Result<std::vector<std::string>> Get(const DatasetImpl& dataset,
+                                       const std::string& column);
 
  private:
   std::mutex mutex_;

@@ -52,7 +52,8 @@ bool SurvivorReader::IsOpen(const BlockRef& block) const {
 
 Status SurvivorReader::Read(const BlockRef& block, int64_t first, int64_t rows,
                             const Sink& sink) {
-  if (!IsOpen(block) || next_survivor_ != first) ARROW_RETURN_NOT_OK(OpenAt(block, first));
+  if (!IsOpen(block) || next_survivor_ != first)
+    ARROW_RETURN_NOT_OK(OpenAt(block, first));
   Status status = block.filtered ? ReadFiltered(first, rows, sink) : ReadAll(rows, sink);
   // A failed read leaves columns at different rows; a finished block's pages are let go.
   const bool finished = next_row_ == block_.rows && kept_at_ == kept_rows_;

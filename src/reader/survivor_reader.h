@@ -58,8 +58,8 @@ class SurvivorReader {
 
   /// Survivors [first, first + rows) of the block.
   Status Read(const BlockRef& block, int64_t first, int64_t rows, const Sink& sink);
-  /// The block's next survivors, at most a tile of them, from its start on call after call
-  /// until 0 are left. Delivers them at 0.
+  /// The block's next survivors, at most a tile of them, from its start on call after
+  /// call until 0 are left. Delivers them at 0.
   Result<int64_t> ReadNext(const BlockRef& block, const Sink& sink);
   /// Counts a filtered block's survivors, reading only the filter's columns.
   Result<int64_t> Count(const BlockRef& block);
@@ -70,7 +70,8 @@ class SurvivorReader {
   bool IsOpen(const BlockRef& block) const;
   Status OpenAt(const BlockRef& block, int64_t first);
   Status ReadAll(int64_t rows, const Sink& sink);
-  /// Makes kept_ hold a survivor at or after `first`; kept_ stays empty at the block's end.
+  /// Makes kept_ hold a survivor at or after `first`; kept_ stays empty at the block's
+  /// end.
   Status FillKept(int64_t first);
   /// Delivers `rows` of kept_ at `at`.
   Status DeliverKept(int64_t at, int64_t rows, const Sink& sink);

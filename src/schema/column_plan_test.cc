@@ -34,9 +34,10 @@ TEST(BindColumns, FindsTheFormOfEachType) {
   ColumnChoices choices;
   choices.casts = {{"price", "float64"}};
   choices.codes = {{"words", CodesPolicy{std::vector<std::string>{"a"}}}};
-  auto selected = arrow::schema(
-      {AllForms()->field(0), AllForms()->field(1), AllForms()->field(2), AllForms()->field(3),
-       AllForms()->field(4), AllForms()->field(5), AllForms()->field(6)});
+  auto selected =
+      arrow::schema({AllForms()->field(0), AllForms()->field(1), AllForms()->field(2),
+                     AllForms()->field(3), AllForms()->field(4), AllForms()->field(5),
+                     AllForms()->field(6)});
   auto plans = BindColumns(*selected, choices, false).ValueOrDie();
   EXPECT_EQ(Form::kScalar, plans[0].form);
   EXPECT_EQ(DType::kInt16, plans[0].dtype);
@@ -95,9 +96,9 @@ TEST(BindColumns, RefusesPoliciesOnColumnsThatAreNotSelected) {
 }
 
 TEST(BindColumns, PacksColumnsOfOneDtype) {
-  auto selected = arrow::schema({arrow::field("a", arrow::int32()),
-                                 arrow::field("b", arrow::int32()),
-                                 arrow::field("c", arrow::float32())});
+  auto selected =
+      arrow::schema({arrow::field("a", arrow::int32()), arrow::field("b", arrow::int32()),
+                     arrow::field("c", arrow::float32())});
   ColumnChoices choices;
   choices.packs = {{"x", {"b", "a"}}};
   auto plans = BindColumns(*selected, choices, false).ValueOrDie();

@@ -11,14 +11,14 @@
 namespace headrace::schema {
 namespace {
 
-constexpr std::array kAll = {DType::kBool,    DType::kInt8,     DType::kInt16,   DType::kInt32,
-                             DType::kInt64,   DType::kUInt8,    DType::kUInt16,  DType::kUInt32,
-                             DType::kUInt64,  DType::kFloat16,  DType::kBFloat16, DType::kFloat32,
-                             DType::kFloat64};
+constexpr std::array kAll = {
+    DType::kBool,     DType::kInt8,    DType::kInt16,  DType::kInt32,  DType::kInt64,
+    DType::kUInt8,    DType::kUInt16,  DType::kUInt32, DType::kUInt64, DType::kFloat16,
+    DType::kBFloat16, DType::kFloat32, DType::kFloat64};
 
 template <typename From, typename To>
 std::optional<int64_t> ConvertAll(DType from, DType to, const std::vector<From>& in,
-                           std::vector<To>* out) {
+                                  std::vector<To>* out) {
   out->resize(in.size());
   ConvertSpan span;
   span.in = reinterpret_cast<const uint8_t*>(in.data());
@@ -33,7 +33,8 @@ TEST(Convert, KeepsSmallIntegersAcrossAllPairs) {
       uint8_t a[8], b[8], back[8];
       ASSERT_TRUE(StoreNumber(Number{true, 1, 0}, from, a).ok());
       ConvertSpan there{a, 1, b, 1, 1};
-      ASSERT_FALSE(Convert(from, to, there)) << DTypeName(from) << " to " << DTypeName(to);
+      ASSERT_FALSE(Convert(from, to, there))
+          << DTypeName(from) << " to " << DTypeName(to);
       ConvertSpan again{b, 1, back, 1, 1};
       ASSERT_FALSE(Convert(to, from, again));
       EXPECT_EQ(0, std::memcmp(a, back, static_cast<size_t>(ByteWidth(from))))
@@ -48,31 +49,38 @@ TEST(Convert, RefusesWhatDoesNotFitAnInteger) {
   std::vector<uint8_t> positive;
   EXPECT_EQ(0, ConvertAll<int32_t>(DType::kInt32, DType::kUInt8, {-1}, &positive));
   std::vector<int32_t> whole;
-  EXPECT_EQ(2, ConvertAll<double>(DType::kFloat64, DType::kInt32, {1.0, -2.0, 0.5}, &whole));
-  EXPECT_EQ(0, ConvertAll<double>(DType::kFloat64, DType::kInt32, {std::nan("")}, &whole));
+  EXPECT_EQ(2,
+            ConvertAll<double>(DType::kFloat64, DType::kInt32, {1.0, -2.0, 0.5}, &whole));
+  EXPECT_EQ(0,
+            ConvertAll<double>(DType::kFloat64, DType::kInt32, {std::nan("")}, &whole));
   EXPECT_EQ(0, ConvertAll<float>(DType::kFloat32, DType::kInt32, {INFINITY}, &whole));
 }
 
 TEST(Convert, KnowsTheEdgesOfSixtyFourBits) {
   std::vector<int64_t> out;
-  EXPECT_EQ(0, ConvertAll<double>(DType::kFloat64, DType::kInt64, {9223372036854775808.0}, &out));
-  EXPECT_FALSE(ConvertAll<double>(DType::kFloat64, DType::kInt64, {-9223372036854775808.0}, &out));
+  EXPECT_EQ(0, ConvertAll<double>(DType::kFloat64, DType::kInt64, {9223372036854775808.0},
+                                  &out));
+  EXPECT_FALSE(
+      ConvertAll<double>(DType::kFloat64, DType::kInt64, {-9223372036854775808.0}, &out));
   EXPECT_EQ(std::numeric_limits<int64_t>::min(), out[0]);
-  EXPECT_EQ(0, ConvertAll<uint64_t>(DType::kUInt64, DType::kInt64, {uint64_t{1} << 63}, &out));
+  EXPECT_EQ(
+      0, ConvertAll<uint64_t>(DType::kUInt64, DType::kInt64, {uint64_t{1} << 63}, &out));
 }
 
 TEST(Convert, RoundsToNearestEvenInSixteenBits) {
   std::vector<uint16_t> out;
   // 1 + 2^-8 lies between the bfloat16 numbers 1 and 1 + 2^-7: the even one is 1.
   EXPECT_FALSE(ConvertAll<float>(DType::kFloat32, DType::kBFloat16,
-                          {1.0f + 0x1p-8f, 1.0f + 3 * 0x1p-8f, -INFINITY}, &out));
+                                 {1.0f + 0x1p-8f, 1.0f + 3 * 0x1p-8f, -INFINITY}, &out));
   EXPECT_EQ(0x3f80, out[0]);
   EXPECT_EQ(0x3f82, out[1]);
   EXPECT_EQ(0xff80, out[2]);
-  EXPECT_FALSE(ConvertAll<float>(DType::kFloat32, DType::kBFloat16, {std::nanf("")}, &out));
+  EXPECT_FALSE(
+      ConvertAll<float>(DType::kFloat32, DType::kBFloat16, {std::nanf("")}, &out));
   EXPECT_EQ(0x7f80, out[0] & 0x7f80);
   EXPECT_NE(0, out[0] & 0x7f);
-  EXPECT_FALSE(ConvertAll<float>(DType::kFloat32, DType::kFloat16, {65504.0f, 1e-8f}, &out));
+  EXPECT_FALSE(
+      ConvertAll<float>(DType::kFloat32, DType::kFloat16, {65504.0f, 1e-8f}, &out));
   EXPECT_EQ(0x7bff, out[0]);
   EXPECT_EQ(0, out[1]);
 }

@@ -3,8 +3,8 @@
 namespace headrace::storage {
 namespace {
 
-// Matches one character against a bracket expression that begins at `pattern[0] == '['`; sets
-// `length` to the expression's length, 0 if it is none.
+// Matches one character against a bracket expression that begins at `pattern[0] == '['`;
+// sets `length` to the expression's length, 0 if it is none.
 bool MatchBracket(std::string_view pattern, char c, size_t* length) {
   size_t i = 1;
   const bool negated = i < pattern.size() && (pattern[i] == '!' || pattern[i] == '^');

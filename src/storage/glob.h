@@ -1,5 +1,6 @@
 /// \file
-/// Path patterns: `*` and `?` within a name, `[abc]`, `[a-z]`, `[!a]`, and `**` across names.
+/// Path patterns: `*` and `?` within a name, `[abc]`, `[a-z]`, `[!a]`, and `**` across
+/// names.
 #pragma once
 
 #include <string>

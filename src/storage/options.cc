@@ -31,8 +31,8 @@ Result<bool> Options::Flag(const std::string& name) const {
   const std::string value = Get(name, "false");
   if (value == "true" || value == "True" || value == "1") return true;
   if (value == "false" || value == "False" || value == "0") return false;
-  return Error(ErrorKind::kInvalidArgument, "storage option \"" + name + "\" is '" + value +
-                                                "', expected true or false");
+  return Error(ErrorKind::kInvalidArgument, "storage option \"" + name + "\" is '" +
+                                                value + "', expected true or false");
 }
 
 Result<double> Options::Seconds(const std::string& name, double otherwise) const {
@@ -41,8 +41,9 @@ Result<double> Options::Seconds(const std::string& name, double otherwise) const
   double seconds = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
   if (error != std::errc() || end != value.data() + value.size() || !(seconds > 0)) {
-    return Error(ErrorKind::kInvalidArgument, "storage option \"" + name + "\" is '" + value +
-                                                  "', expected a number of seconds above 0");
+    return Error(ErrorKind::kInvalidArgument,
+                 "storage option \"" + name + "\" is '" + value +
+                     "', expected a number of seconds above 0");
   }
   return seconds;
 }
@@ -52,7 +53,8 @@ std::string SchemeOf(std::string_view uri) {
   if (end == std::string_view::npos || end == 0) return "";
   std::string scheme(uri.substr(0, end));
   for (char& c : scheme) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '+' && c != '-' && c != '.') {
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '+' && c != '-' &&
+        c != '.') {
       return "";
     }
     c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

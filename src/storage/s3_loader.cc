@@ -40,20 +40,22 @@ Result<S3MakeFunction> LoadModule() {
 Result<System> MakeS3(const std::string& uri, const OptionMap& given) {
   ARROW_ASSIGN_OR_RAISE(
       Options options,
-      Options::Make("S3", given,
-                    {"endpoint_override", "region", "scheme", "access_key", "secret_key",
-                     "session_token", "anonymous", "connect_timeout", "request_timeout"}));
+      Options::Make(
+          "S3", given,
+          {"endpoint_override", "region", "scheme", "access_key", "secret_key",
+           "session_token", "anonymous", "connect_timeout", "request_timeout"}));
   if (options.Has("access_key") != options.Has("secret_key")) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "storage options \"access_key\" and \"secret_key\" go together, found only one");
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "storage options \"access_key\" and \"secret_key\" go together, found only one");
   }
   static const Result<S3MakeFunction> make = LoadModule();
   ARROW_RETURN_NOT_OK(make.status());
   System system;
   system.display_prefix = "s3://";
   const Status made = (*make)(uri, options, &system.filesystem, &system.path);
-  // A process that ends without this crashes. It has to run before the destructors of what
-  // the first call initialized, so it is registered after that.
+  // A process that ends without this crashes. It has to run before the destructors of
+  // what the first call initialized, so it is registered after that.
   [[maybe_unused]] static const int registered = std::atexit([] { finalize_s3(); });
   ARROW_RETURN_NOT_OK(made);
   return system;

@@ -11,15 +11,16 @@ namespace headrace::storage {
 namespace {
 
 // Names of options whose values are never shown.
-constexpr std::string_view kSecretOptions[] = {"access_key",  "secret_key", "session_token",
-                                               "account_key", "sas_token",  "access_token",
-                                               "service_account_json"};
+constexpr std::string_view kSecretOptions[] = {
+    "access_key", "secret_key",   "session_token",       "account_key",
+    "sas_token",  "access_token", "service_account_json"};
 
 std::vector<std::string> SecretsOf(const std::string& uri, const OptionMap& options) {
   std::vector<std::string> secrets;
   for (std::string_view name : kSecretOptions) {
     auto found = options.find(std::string(name));
-    if (found != options.end() && !found->second.empty()) secrets.push_back(found->second);
+    if (found != options.end() && !found->second.empty())
+      secrets.push_back(found->second);
   }
   const std::string user = UserInfoOf(uri);
   const size_t colon = user.find(':');
@@ -35,7 +36,8 @@ std::vector<std::string> SecretsOf(const std::string& uri, const OptionMap& opti
 
 std::string Hide(std::string text, const std::vector<std::string>& secrets) {
   for (const std::string& secret : secrets) {
-    for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
+    for (size_t at = text.find(secret); at != std::string::npos;
+         at = text.find(secret, at)) {
       text.replace(at, secret.size(), "***");
       at += 3;
     }
@@ -58,7 +60,8 @@ Result<System> MakeSystem(const std::string& uri, const OptionMap& options) {
   if (scheme.empty() || scheme == "file") return MakeLocal(uri, options);
   if (scheme == "s3") return MakeS3(uri, options);
   if (scheme == "gs" || scheme == "gcs") return MakeGcs(uri, options);
-  if (scheme == "abfs" || scheme == "abfss" || scheme == "az") return MakeAzure(uri, options);
+  if (scheme == "abfs" || scheme == "abfss" || scheme == "az")
+    return MakeAzure(uri, options);
   if (scheme == "hdfs" || scheme == "viewfs") return MakeHdfs(uri, options);
   return Error(ErrorKind::kInvalidArgument,
                "scheme \"" + scheme + "\" is unknown in " + WithoutCredentials(uri) +
@@ -73,9 +76,10 @@ bool Mentions(std::string_view text, std::initializer_list<std::string_view> wor
 
 ErrorKind KindOfStorage(const Status& status) {
   const std::string& text = status.message();
-  if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId", "INVALID_ACCESS_KEY_ID",
-                      "SignatureDoesNotMatch", "AuthenticationFailed", "AuthorizationFailure",
-                      "Permission denied", "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403"})) {
+  if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId",
+                      "INVALID_ACCESS_KEY_ID", "SignatureDoesNotMatch",
+                      "AuthenticationFailed", "AuthorizationFailure", "Permission denied",
+                      "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403"})) {
     return ErrorKind::kDenied;
   }
   if (Mentions(text, {"NoSuchBucket", "NO_SUCH_BUCKET", "NoSuchKey", "NOT_FOUND",
@@ -88,7 +92,8 @@ ErrorKind KindOfStorage(const Status& status) {
 }  // namespace
 
 Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
-                                                  const OptionMap& options, std::string* path) {
+                                                  const OptionMap& options,
+                                                  std::string* path) {
   const auto secrets = SecretsOf(uri, options);
   auto system = MakeSystem(uri, options);
   if (!system.ok()) {
@@ -99,8 +104,8 @@ Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
                                    std::move(system->display_prefix), secrets);
 }
 
-Storage::Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix,
-                 std::vector<std::string> secrets)
+Storage::Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem,
+                 std::string display_prefix, std::vector<std::string> secrets)
     : filesystem_(std::move(filesystem)),
       display_prefix_(std::move(display_prefix)),
       secrets_(std::move(secrets)) {}
@@ -108,7 +113,8 @@ Storage::Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string 
 Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
   auto info = filesystem_->GetFileInfo(path);
   if (!info.ok()) return Translate(info.status(), path);
-  if (info->IsFile()) return std::vector<FileEntry>{{path, info->base_name(), info->size()}};
+  if (info->IsFile())
+    return std::vector<FileEntry>{{path, info->base_name(), info->size()}};
   std::vector<FileEntry> files;
   if (info->type() == arrow::fs::FileType::Directory) {
     ARROW_ASSIGN_OR_RAISE(files, ListBelow(path, ""));
@@ -119,11 +125,12 @@ Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
                  Display(path) + " is not there, expected a file, a directory or a glob");
   }
   if (files.empty()) {
-    return Error(ErrorKind::kNotFound,
-                 Display(path) + (IsGlob(path) && info->type() == arrow::fs::FileType::NotFound
-                                      ? " matches no file"
-                                      : " is a directory without data files (names that begin "
-                                        "with _ or . do not count)"));
+    return Error(
+        ErrorKind::kNotFound,
+        Display(path) + (IsGlob(path) && info->type() == arrow::fs::FileType::NotFound
+                             ? " matches no file"
+                             : " is a directory without data files (names that begin "
+                               "with _ or . do not count)"));
   }
   return files;
 }
@@ -152,7 +159,8 @@ Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& root,
   return files;
 }
 
-Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(const FileEntry& file) const {
+Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(
+    const FileEntry& file) const {
   // A known size saves asking the store for it.
   arrow::fs::FileInfo info(file.path, arrow::fs::FileType::File);
   info.set_size(file.size);

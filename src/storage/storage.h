@@ -15,26 +15,29 @@
 namespace headrace::storage {
 
 struct FileEntry {
-  std::string path;           ///< As the filesystem takes it.
-  std::string relative_path;  ///< Below what was listed; a file's own name if it was listed.
+  std::string path;  ///< As the filesystem takes it.
+  std::string
+      relative_path;  ///< Below what was listed; a file's own name if it was listed.
   int64_t size = 0;
 };
 
 /// One storage system. Thread-safe.
 class Storage {
  public:
-  /// Resolves a path or URI. `path` becomes what the filesystem takes. Options that the system
-  /// does not know are InvalidArgument naming those it does.
+  /// Resolves a path or URI. `path` becomes what the filesystem takes. Options that the
+  /// system does not know are InvalidArgument naming those it does.
   static Result<std::shared_ptr<Storage>> FromUri(
       const std::string& uri, const std::map<std::string, std::string>& options,
       std::string* path);
 
-  /// `display_prefix` is put before paths in messages ("s3://"); `secrets` never appear in them.
+  /// `display_prefix` is put before paths in messages ("s3://"); `secrets` never appear
+  /// in them.
   Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix,
           std::vector<std::string> secrets);
 
-  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by path,
-  /// bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if there is none.
+  /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by
+  /// path, bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if
+  /// there is none.
   Result<std::vector<FileEntry>> List(const std::string& path) const;
 
   /// Opens for ranged reads; NotFound, Denied, Unavailable name the file.

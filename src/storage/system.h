@@ -18,7 +18,8 @@ namespace headrace::storage {
 class Options {
  public:
   /// InvalidArgument for a name that is not in `known`.
-  static Result<Options> Make(const char* system, const std::map<std::string, std::string>& given,
+  static Result<Options> Make(const char* system,
+                              const std::map<std::string, std::string>& given,
                               const std::set<std::string>& known);
 
   bool Has(const std::string& name) const { return given_.count(name) > 0; }

@@ -32,7 +32,8 @@ std::string Printable(std::string_view bytes) {
 }
 
 // Column chunks must lie inside the file, before its footer.
-Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end, const std::string& path) {
+Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end,
+                   const std::string& path) {
   for (int g = 0; g < metadata.num_row_groups(); ++g) {
     auto group = metadata.RowGroup(g);
     if (group->num_rows() < 0) {
@@ -41,16 +42,17 @@ Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end, const std
     }
     for (int c = 0; c < group->num_columns(); ++c) {
       auto chunk = group->ColumnChunk(c);
-      const int64_t begin = chunk->has_dictionary_page() && chunk->dictionary_page_offset() > 0
-                                ? std::min(chunk->dictionary_page_offset(),
-                                           chunk->data_page_offset())
-                                : chunk->data_page_offset();
+      const int64_t begin =
+          chunk->has_dictionary_page() && chunk->dictionary_page_offset() > 0
+              ? std::min(chunk->dictionary_page_offset(), chunk->data_page_offset())
+              : chunk->data_page_offset();
       const int64_t size = chunk->total_compressed_size();
       if (begin >= 0 && size >= 0 && size <= end && begin <= end - size) continue;
       return Corrupt(path, "row group " + std::to_string(g) + ", column \"" +
-                               chunk->path_in_schema()->ToDotString() + "\" lies at bytes " +
-                               std::to_string(begin) + " to " + std::to_string(begin + size) +
-                               ", outside the file's " + std::to_string(end));
+                               chunk->path_in_schema()->ToDotString() +
+                               "\" lies at bytes " + std::to_string(begin) + " to " +
+                               std::to_string(begin + size) + ", outside the file's " +
+                               std::to_string(end));
     }
   }
   return Status::OK();
@@ -59,7 +61,8 @@ Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end, const std
 Result<std::shared_ptr<parquet::FileMetaData>> Parse(const uint8_t* bytes, int64_t size,
                                                      const std::string& path) {
   try {
-    return std::shared_ptr<parquet::FileMetaData>(parquet::FileMetaData::Make(bytes, size));
+    return std::shared_ptr<parquet::FileMetaData>(
+        parquet::FileMetaData::Make(bytes, size));
   } catch (const parquet::ParquetException& e) {
     return Corrupt(path, std::string("the footer does not parse (") + e.what() + ")");
   }
@@ -77,9 +80,11 @@ Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
   const int64_t tail_size = std::min(file_size, kTailBytes);
   ARROW_ASSIGN_OR_RAISE(auto tail, file.ReadAt(file_size - tail_size, tail_size));
   if (tail->size() != tail_size) {
-    return Corrupt(path, "the file ended before its " + std::to_string(file_size) + " bytes");
+    return Corrupt(path,
+                   "the file ended before its " + std::to_string(file_size) + " bytes");
   }
-  const std::string_view magic(reinterpret_cast<const char*>(tail->data()) + tail_size - 4, 4);
+  const std::string_view magic(
+      reinterpret_cast<const char*>(tail->data()) + tail_size - 4, 4);
   if (magic == "PARE") {
     return Error(ErrorKind::kUnsupported,
                  path + ": the file is encrypted, which this build does not read");
@@ -93,8 +98,8 @@ Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
   length = arrow::bit_util::FromLittleEndian(length);
   const int64_t footer_begin = file_size - kEndBytes - static_cast<int64_t>(length);
   if (footer_begin < 4) {
-    return Corrupt(path, "the footer claims " + std::to_string(length) + " bytes of a file of " +
-                             std::to_string(file_size));
+    return Corrupt(path, "the footer claims " + std::to_string(length) +
+                             " bytes of a file of " + std::to_string(file_size));
   }
   std::shared_ptr<arrow::Buffer> bytes;
   if (length + kEndBytes <= tail_size) {

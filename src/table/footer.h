@@ -19,8 +19,9 @@ struct Footer {
   int64_t serialized_bytes = 0;
 };
 
-/// Reads one footer, in one read where it fits 64 KiB, else two. Corrupt (naming `display_path`)
-/// for an empty, truncated or foreign file; Unsupported for an encrypted one.
+/// Reads one footer, in one read where it fits 64 KiB, else two. Corrupt (naming
+/// `display_path`) for an empty, truncated or foreign file; Unsupported for an encrypted
+/// one.
 Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
                           const std::string& display_path);
 

@@ -36,13 +36,20 @@ std::string Unescape(std::string_view text) {
 // Types by the names that users write.
 const std::map<std::string, std::shared_ptr<arrow::DataType>>& TypesByName() {
   static const auto& types = *new std::map<std::string, std::shared_ptr<arrow::DataType>>{
-      {"int8", arrow::int8()},       {"int16", arrow::int16()},
-      {"int32", arrow::int32()},     {"int64", arrow::int64()},
-      {"uint8", arrow::uint8()},     {"uint16", arrow::uint16()},
-      {"uint32", arrow::uint32()},   {"uint64", arrow::uint64()},
-      {"float32", arrow::float32()}, {"float64", arrow::float64()},
-      {"bool", arrow::boolean()},    {"string", arrow::utf8()},
-      {"date32", arrow::date32()},   {"timestamp", arrow::timestamp(arrow::TimeUnit::MICRO)}};
+      {"int8", arrow::int8()},
+      {"int16", arrow::int16()},
+      {"int32", arrow::int32()},
+      {"int64", arrow::int64()},
+      {"uint8", arrow::uint8()},
+      {"uint16", arrow::uint16()},
+      {"uint32", arrow::uint32()},
+      {"uint64", arrow::uint64()},
+      {"float32", arrow::float32()},
+      {"float64", arrow::float64()},
+      {"bool", arrow::boolean()},
+      {"string", arrow::utf8()},
+      {"date32", arrow::date32()},
+      {"timestamp", arrow::timestamp(arrow::TimeUnit::MICRO)}};
   return types;
 }
 
@@ -51,19 +58,22 @@ Result<std::shared_ptr<arrow::DataType>> TypeByName(const std::string& key,
   auto found = TypesByName().find(name);
   if (found != TypesByName().end()) return found->second;
   std::string names;
-  for (const auto& [each, type] : TypesByName()) names += (names.empty() ? "" : ", ") + each;
-  return Error(ErrorKind::kInvalidArgument, "partition_types: type '" + name + "' of \"" + key +
-                                                "\" is unknown, expected one of " + names);
+  for (const auto& [each, type] : TypesByName())
+    names += (names.empty() ? "" : ", ") + each;
+  return Error(ErrorKind::kInvalidArgument, "partition_types: type '" + name + "' of \"" +
+                                                key + "\" is unknown, expected one of " +
+                                                names);
 }
 
 // The narrowest of the inferred types that every value of a key fits.
-std::shared_ptr<arrow::DataType> InferType(const std::vector<std::vector<PartitionKey>>& paths,
-                                           size_t column) {
+std::shared_ptr<arrow::DataType> InferType(
+    const std::vector<std::vector<PartitionKey>>& paths, size_t column) {
   for (const auto& type : {arrow::int32(), arrow::int64(), arrow::date32()}) {
     const bool fits = std::all_of(paths.begin(), paths.end(), [&](const auto& keys) {
       const auto& value = keys[column].value;
       // "007" is no number: reading it as one would lose what was written.
-      const bool padded = value && value->size() > 1 && type->id() != arrow::Type::DATE32 &&
+      const bool padded = value && value->size() > 1 &&
+                          type->id() != arrow::Type::DATE32 &&
                           ((*value)[0] == '0' || (*value)[0] == '+');
       return !value || (!padded && arrow::Scalar::Parse(type, *value).ok());
     });
@@ -96,8 +106,9 @@ Result<Partitions> ReadPartitionPaths(const std::vector<std::string>& relative_p
   for (const std::string& path : relative_paths) {
     paths.push_back(ParsePartitionPath(path));
     const auto& keys = paths.back();
-    const bool same = std::equal(keys.begin(), keys.end(), paths[0].begin(), paths[0].end(),
-                                 [](const auto& a, const auto& b) { return a.key == b.key; });
+    const bool same =
+        std::equal(keys.begin(), keys.end(), paths[0].begin(), paths[0].end(),
+                   [](const auto& a, const auto& b) { return a.key == b.key; });
     if (!same) {
       return Error(ErrorKind::kSchemaMismatch,
                    path + " is partitioned by other keys than " + relative_paths[0] +
@@ -119,12 +130,13 @@ Result<Partitions> ReadPartitionPaths(const std::vector<std::string>& relative_p
     partitions.fields.push_back(arrow::field(key, type));
     for (size_t p = 0; p < paths.size(); ++p) {
       const auto& value = paths[p][column].value;
-      auto scalar = value ? arrow::Scalar::Parse(type, *value)
-                          : Result<std::shared_ptr<arrow::Scalar>>(arrow::MakeNullScalar(type));
+      auto scalar =
+          value ? arrow::Scalar::Parse(type, *value)
+                : Result<std::shared_ptr<arrow::Scalar>>(arrow::MakeNullScalar(type));
       if (!scalar.ok()) {
-        return Error(ErrorKind::kInvalidArgument, relative_paths[p] + ": partition value '" +
-                                                      *value + "' of \"" + key + "\" is no " +
-                                                      type->ToString());
+        return Error(ErrorKind::kInvalidArgument,
+                     relative_paths[p] + ": partition value '" + *value + "' of \"" +
+                         key + "\" is no " + type->ToString());
       }
       partitions.values[p].push_back(*scalar);
     }

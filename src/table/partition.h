@@ -31,9 +31,9 @@ struct Partitions {
   std::vector<std::vector<std::shared_ptr<arrow::Scalar>>> values;
 };
 
-/// Reads all paths. Types come from `given` by key, else are inferred from all values: int32,
-/// int64, date32, string. SchemaMismatch (naming the path) if paths have different keys;
-/// InvalidArgument for a type that is unknown, unused, or does not fit a value.
+/// Reads all paths. Types come from `given` by key, else are inferred from all values:
+/// int32, int64, date32, string. SchemaMismatch (naming the path) if paths have different
+/// keys; InvalidArgument for a type that is unknown, unused, or does not fit a value.
 Result<Partitions> ReadPartitionPaths(const std::vector<std::string>& relative_paths,
                                       const std::map<std::string, std::string>& given);
 

@@ -17,7 +17,8 @@ std::string CommonDirectory(const std::vector<Fragment>& fragments) {
   std::string common = fragments[0].file.path;
   for (const Fragment& fragment : fragments) {
     const std::string& path = fragment.file.path;
-    const auto ends = std::mismatch(common.begin(), common.end(), path.begin(), path.end());
+    const auto ends =
+        std::mismatch(common.begin(), common.end(), path.begin(), path.end());
     common.erase(ends.first, common.end());
   }
   const size_t slash = common.rfind('/');
@@ -62,8 +63,8 @@ Status Table::ListFiles() {
   std::set<std::string> seen;
   for (const std::string& uri : uris_) {
     std::string path;
-    ARROW_ASSIGN_OR_RAISE(auto system,
-                          storage::Storage::FromUri(uri, options_.storage_options, &path));
+    ARROW_ASSIGN_OR_RAISE(
+        auto system, storage::Storage::FromUri(uri, options_.storage_options, &path));
     if (storage_ != nullptr && !storage_->SameSystem(*system)) {
       return Error(ErrorKind::kInvalidArgument,
                    storage_->Display("") + " and " + system->Display(path) +
@@ -94,7 +95,8 @@ Status Table::ListFiles() {
 Status Table::ReadPartitions() {
   std::vector<std::string> paths;
   for (const Fragment& fragment : fragments_) paths.push_back(fragment.relative_path);
-  ARROW_ASSIGN_OR_RAISE(auto partitions, ReadPartitionPaths(paths, options_.partition_types));
+  ARROW_ASSIGN_OR_RAISE(auto partitions,
+                        ReadPartitionPaths(paths, options_.partition_types));
   partition_fields_ = std::move(partitions.fields);
   for (size_t f = 0; f < fragments_.size(); ++f) {
     fragments_[f].partition_values = std::move(partitions.values[f]);
@@ -110,7 +112,8 @@ Status Table::ReadFooters(base::Executor& executor) {
     const int64_t size = fragments_[static_cast<size_t>(f)].file.size;
     auto footer = ReadFooter(*file, size, DisplayPath(f));
     if (!footer.ok() && footer.status().detail() == nullptr) {
-      return storage_->Translate(footer.status(), fragments_[static_cast<size_t>(f)].file.path);
+      return storage_->Translate(footer.status(),
+                                 fragments_[static_cast<size_t>(f)].file.path);
     }
     ARROW_RETURN_NOT_OK(footer.status());
     FileFacts& fact = facts[static_cast<size_t>(f)];
@@ -129,7 +132,8 @@ Status Table::ReadFooters(base::Executor& executor) {
     if (schema_ == nullptr) {
       schema_ = fact.schema;
     } else if (!fact.schema->Equals(*last)) {
-      ARROW_ASSIGN_OR_RAISE(schema_, UnifySchemas(*schema_, *fact.schema, DisplayPath(f)));
+      ARROW_ASSIGN_OR_RAISE(schema_,
+                            UnifySchemas(*schema_, *fact.schema, DisplayPath(f)));
     }
     last = fact.schema;
     fragment.footer_checksum = fact.checksum;
@@ -146,9 +150,9 @@ Status Table::ReadFooters(base::Executor& executor) {
   // A partition's value stands for a file column of the same name, as in Spark.
   arrow::FieldVector fields;
   for (const auto& field : schema_->fields()) {
-    const bool partition = std::any_of(
-        partition_fields_.begin(), partition_fields_.end(),
-        [&](const auto& key) { return key->name() == field->name(); });
+    const bool partition =
+        std::any_of(partition_fields_.begin(), partition_fields_.end(),
+                    [&](const auto& key) { return key->name() == field->name(); });
     if (!partition) fields.push_back(field);
   }
   fields.insert(fields.end(), partition_fields_.begin(), partition_fields_.end());
@@ -172,15 +176,17 @@ Result<std::shared_ptr<parquet::FileMetaData>> Table::Footer(int64_t fragment) c
   ARROW_ASSIGN_OR_RAISE(auto footer,
                         ReadFooter(*file, known.file.size, DisplayPath(fragment)));
   if (footer.checksum != known.footer_checksum) {
-    return Error(ErrorKind::kConflict, DisplayPath(fragment) +
-                                           ": the file was replaced after the table was opened: "
-                                           "open the table anew");
+    return Error(ErrorKind::kConflict,
+                 DisplayPath(fragment) +
+                     ": the file was replaced after the table was opened: "
+                     "open the table anew");
   }
   footers_.Put(fragment, footer.metadata, footer.serialized_bytes);
   return footer.metadata;
 }
 
-Result<std::shared_ptr<arrow::io::RandomAccessFile>> Table::OpenFile(int64_t fragment) const {
+Result<std::shared_ptr<arrow::io::RandomAccessFile>> Table::OpenFile(
+    int64_t fragment) const {
   return storage_->Open(fragments_[static_cast<size_t>(fragment)].file);
 }
 
@@ -192,10 +198,10 @@ std::string Table::DisplayUri() const {
   const Fragment& first = fragments_[0];
   const std::string& path = first.file.path;
   // The root: what the listed path adds to the relative one.
-  std::string text =
-      uris_.size() == 1 && path.size() > first.relative_path.size() + 1
-          ? storage_->Display(path.substr(0, path.size() - first.relative_path.size() - 1))
-          : storage_->Display(path);
+  std::string text = uris_.size() == 1 && path.size() > first.relative_path.size() + 1
+                         ? storage_->Display(path.substr(
+                               0, path.size() - first.relative_path.size() - 1))
+                         : storage_->Display(path);
   if (uris_.size() > 1) text += " and " + std::to_string(uris_.size() - 1) + " more";
   return text;
 }

@@ -58,8 +58,8 @@ class Table {
                                                    base::Executor& executor);
 
   const std::vector<std::string>& uris() const { return uris_; }
-  /// File columns (the first file's order, later files' new columns after), then partition
-  /// columns. A column that any file lacks is nullable.
+  /// File columns (the first file's order, later files' new columns after), then
+  /// partition columns. A column that any file lacks is nullable.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
   const arrow::FieldVector& partition_fields() const { return partition_fields_; }
   const std::vector<Fragment>& fragments() const { return fragments_; }
@@ -72,8 +72,8 @@ class Table {
   /// 32 hexadecimal digits over relative paths, sizes and footer checksums.
   const std::string& fingerprint() const { return fingerprint_; }
 
-  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file is no
-  /// longer the one that was opened.
+  /// The parsed footer of a fragment, from the cache or read again; Conflict if the file
+  /// is no longer the one that was opened.
   Result<std::shared_ptr<parquet::FileMetaData>> Footer(int64_t fragment) const;
   /// Opens a fragment's file for reading.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenFile(int64_t fragment) const;

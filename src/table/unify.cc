@@ -30,7 +30,8 @@ TypePtr CommonDecimal(const DataType& a, const DataType& b) {
   const auto& left = static_cast<const arrow::DecimalType&>(a);
   const auto& right = static_cast<const arrow::DecimalType&>(b);
   const int scale = std::max(left.scale(), right.scale());
-  const int whole = std::max(left.precision() - left.scale(), right.precision() - right.scale());
+  const int whole =
+      std::max(left.precision() - left.scale(), right.precision() - right.scale());
   if (whole + scale <= arrow::Decimal128Type::kMaxPrecision) {
     return arrow::decimal128(whole + scale, scale);
   }
@@ -52,7 +53,8 @@ bool IsList(arrow::Type::type id) {
   return id == arrow::Type::LIST || id == arrow::Type::LARGE_LIST;
 }
 
-// The parent's fields with the child types of both, by name; null if one has no common type.
+// The parent's fields with the child types of both, by name; null if one has no common
+// type.
 std::shared_ptr<arrow::Field> CommonField(const arrow::Field& a, const arrow::Field& b) {
   TypePtr type = CommonType(a.type(), b.type());
   if (type == nullptr) return nullptr;
@@ -65,7 +67,8 @@ TypePtr CommonStruct(const DataType& a, const DataType& b) {
   const auto& right = static_cast<const arrow::StructType&>(b);
   for (const auto& field : left.fields()) {
     auto other = right.GetFieldByName(field->name());
-    auto common = other == nullptr ? field->WithNullable(true) : CommonField(*field, *other);
+    auto common =
+        other == nullptr ? field->WithNullable(true) : CommonField(*field, *other);
     if (common == nullptr) return nullptr;
     fields.push_back(std::move(common));
   }
@@ -111,7 +114,8 @@ TypePtr CommonType(const TypePtr& a, const TypePtr& b) {
     return left == right && left == arrow::Type::LIST ? arrow::list(value)
                                                       : arrow::large_list(value);
   }
-  if (left == arrow::Type::STRUCT && right == arrow::Type::STRUCT) return CommonStruct(*a, *b);
+  if (left == arrow::Type::STRUCT && right == arrow::Type::STRUCT)
+    return CommonStruct(*a, *b);
   return nullptr;
 }
 
@@ -121,13 +125,15 @@ Result<std::shared_ptr<arrow::Schema>> UnifySchemas(const arrow::Schema& unified
   arrow::FieldVector fields;
   for (const auto& field : unified.fields()) {
     auto other = file.GetFieldByName(field->name());
-    auto common = other == nullptr ? field->WithNullable(true) : CommonField(*field, *other);
+    auto common =
+        other == nullptr ? field->WithNullable(true) : CommonField(*field, *other);
     if (common == nullptr) {
-      return Error(ErrorKind::kSchemaMismatch,
-                   display_path + ": column \"" + field->name() + "\" is " +
-                       other->type()->ToString() + ", expected " + field->type()->ToString() +
-                       " as in the files before it: rewrite the file with that type, or open "
-                       "it apart");
+      return Error(
+          ErrorKind::kSchemaMismatch,
+          display_path + ": column \"" + field->name() + "\" is " +
+              other->type()->ToString() + ", expected " + field->type()->ToString() +
+              " as in the files before it: rewrite the file with that type, or open "
+              "it apart");
     }
     fields.push_back(std::move(common));
   }

@@ -22,13 +22,16 @@ std::vector<T> Values(const Window& window, size_t column) {
 
 TEST(Window, WritesFixedWidthToItsPermutedPlace) {
   const std::vector<uint32_t> placement = {2, 0, 3, 1};
-  auto window = Window::Make({{arrow::int32(), DType::kInt32}, {arrow::boolean(), DType::kBool}},
-                             4, placement, arrow::default_memory_pool())
-                    .ValueOrDie();
+  auto window =
+      Window::Make({{arrow::int32(), DType::kInt32}, {arrow::boolean(), DType::kBool}}, 4,
+                   placement, arrow::default_memory_pool())
+          .ValueOrDie();
   ASSERT_TRUE(window->Put(0, 0, FromJson(arrow::int32(), "[10, 11]")).ok());
   ASSERT_TRUE(window->Put(0, 2, FromJson(arrow::int32(), "[0, 12, 13]")->Slice(1)).ok());
   ASSERT_TRUE(
-      window->Put(1, 0, FromJson(arrow::boolean(), "[false, true, false, true, true]")->Slice(1))
+      window
+          ->Put(1, 0,
+                FromJson(arrow::boolean(), "[false, true, false, true, true]")->Slice(1))
           .ok());
   ASSERT_TRUE(window->Seal().ok());
   EXPECT_THAT(Values<int32_t>(*window, 0), ::testing::ElementsAre(11, 13, 10, 12));
@@ -65,9 +68,10 @@ TEST(Window, GathersOtherColumnsInDeliveredOrder) {
 }
 
 TEST(Window, KeepsOrderWithoutPlacement) {
-  auto window = Window::Make({{arrow::int8(), DType::kInt8}, {arrow::utf8(), std::nullopt}}, 2,
-                             {}, arrow::default_memory_pool())
-                    .ValueOrDie();
+  auto window =
+      Window::Make({{arrow::int8(), DType::kInt8}, {arrow::utf8(), std::nullopt}}, 2, {},
+                   arrow::default_memory_pool())
+          .ValueOrDie();
   ASSERT_TRUE(window->Put(0, 0, FromJson(arrow::int8(), "[7, 8]")).ok());
   ASSERT_TRUE(window->Put(1, 0, FromJson(arrow::utf8(), R"(["x", "y"])")).ok());
   ASSERT_TRUE(window->Seal().ok());

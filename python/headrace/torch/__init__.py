@@ -16,9 +16,7 @@ try:
     import torch
     from torch.utils.data import IterableDataset, get_worker_info
 except ImportError:
-    raise Unsupported(
-        "torch is not installed: pip install 'headrace[torch]'"
-    ) from None
+    raise Unsupported("torch is not installed: pip install 'headrace[torch]'") from None
 
 __all__ = ["LoaderDataset"]
 

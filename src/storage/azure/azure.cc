@@ -5,11 +5,10 @@
 namespace headrace::storage {
 
 Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
-  ARROW_ASSIGN_OR_RAISE(
-      Options options,
-      Options::Make("Azure Blob Storage", given,
-                    {"account_name", "account_key", "sas_token", "anonymous",
-                     "endpoint_override", "scheme"}));
+  ARROW_ASSIGN_OR_RAISE(Options options,
+                        Options::Make("Azure Blob Storage", given,
+                                      {"account_name", "account_key", "sas_token",
+                                       "anonymous", "endpoint_override", "scheme"}));
   std::string path;
   // Arrow knows abfs and abfss only.
   const std::string known = SchemeOf(uri) == "az" ? "abfs" + uri.substr(2) : uri;
@@ -23,10 +22,11 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
     azure.blob_storage_scheme = azure.dfs_storage_scheme = options.Get("scheme");
   }
   if (azure.account_name.empty()) {
-    return Error(ErrorKind::kInvalidArgument,
-                 WithoutCredentials(uri) +
-                     " names no account: write abfs://container@account.dfs.core.windows.net/"
-                     "path, or give the storage option \"account_name\"");
+    return Error(
+        ErrorKind::kInvalidArgument,
+        WithoutCredentials(uri) +
+            " names no account: write abfs://container@account.dfs.core.windows.net/"
+            "path, or give the storage option \"account_name\"");
   }
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   if (anonymous) {

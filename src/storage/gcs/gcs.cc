@@ -10,8 +10,8 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
   ARROW_ASSIGN_OR_RAISE(
       Options options,
       Options::Make("Google Cloud Storage", given,
-                    {"endpoint_override", "scheme", "anonymous", "access_token", "project_id",
-                     "service_account_json", "retry_time_limit"}));
+                    {"endpoint_override", "scheme", "anonymous", "access_token",
+                     "project_id", "service_account_json", "retry_time_limit"}));
   std::string path;
   ARROW_ASSIGN_OR_RAISE(auto from_uri, arrow::fs::GcsOptions::FromUri(uri, &path));
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
@@ -20,7 +20,8 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
     gcs = arrow::fs::GcsOptions::Anonymous();
   } else if (options.Has("access_token")) {
     gcs = arrow::fs::GcsOptions::FromAccessToken(
-        options.Get("access_token"), std::chrono::system_clock::now() + std::chrono::hours(24));
+        options.Get("access_token"),
+        std::chrono::system_clock::now() + std::chrono::hours(24));
   } else if (options.Has("service_account_json")) {
     gcs = arrow::fs::GcsOptions::FromServiceAccountCredentials(
         options.Get("service_account_json"));

@@ -6,7 +6,8 @@
 namespace headrace::storage {
 
 Result<System> MakeHdfs(const std::string& uri, const OptionMap& given) {
-  ARROW_ASSIGN_OR_RAISE(Options options, Options::Make("HDFS", given, {"user", "kerb_ticket"}));
+  ARROW_ASSIGN_OR_RAISE(Options options,
+                        Options::Make("HDFS", given, {"user", "kerb_ticket"}));
   arrow::util::Uri parsed;
   ARROW_RETURN_NOT_OK(parsed.Parse(uri));
   ARROW_ASSIGN_OR_RAISE(auto hdfs, arrow::fs::HdfsOptions::FromUri(parsed));
@@ -17,14 +18,16 @@ Result<System> MakeHdfs(const std::string& uri, const OptionMap& given) {
   auto filesystem = arrow::fs::HadoopFileSystem::Make(hdfs);
   if (!filesystem.ok()) {
     const std::string& said = filesystem.status().message();
-    if (said.find("libhdfs") == std::string::npos && said.find("libjvm") == std::string::npos) {
+    if (said.find("libhdfs") == std::string::npos &&
+        said.find("libjvm") == std::string::npos) {
       return filesystem.status();
     }
-    return Error(ErrorKind::kUnsupported,
-                 WithoutCredentials(uri) +
-                     ": HDFS needs Java and Hadoop's libhdfs, which were not found (" + said +
-                     "): install them and set JAVA_HOME, HADOOP_HOME or ARROW_LIBHDFS_DIR, and "
-                     "CLASSPATH");
+    return Error(
+        ErrorKind::kUnsupported,
+        WithoutCredentials(uri) +
+            ": HDFS needs Java and Hadoop's libhdfs, which were not found (" + said +
+            "): install them and set JAVA_HOME, HADOOP_HOME or ARROW_LIBHDFS_DIR, and "
+            "CLASSPATH");
   }
   return System{*filesystem, parsed.path(), "hdfs://" + parsed.host()};
 }

@@ -14,7 +14,8 @@ Result<System> MakeLocal(const std::string& uri, const OptionMap& given) {
     ARROW_ASSIGN_OR_RAISE(path, filesystem->PathFromUri(uri));
   }
   if (path.empty()) {
-    return Error(ErrorKind::kInvalidArgument, "the path is empty, expected a file or directory");
+    return Error(ErrorKind::kInvalidArgument,
+                 "the path is empty, expected a file or directory");
   }
   // Absolute, so that a change of the working directory after `open` changes nothing.
   path = std::filesystem::absolute(path).lexically_normal().string();

@@ -1,6 +1,6 @@
 /// \file
-/// The seam of the S3 module: libheadrace_s3.so, which alone links the AWS SDK and is loaded when
-/// the first s3:// URI is opened.
+/// The seam of the S3 module: libheadrace_s3.so, which alone links the AWS SDK and is
+/// loaded when the first s3:// URI is opened.
 #pragma once
 
 #include <arrow/filesystem/filesystem.h>
