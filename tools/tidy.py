@@ -222,7 +222,11 @@ BANNED_CALLS = (
         "environment variables are read in apps and python only",
         ("apps/", "python/"),
     ),
-    BannedCall(r"\bthrow\b", "return Error(kind, message): Headrace never throws"),
+    BannedCall(
+        r"\bthrow\b",
+        "return Error(kind, message): Headrace never throws",
+        ("python/ext/",),  # nanobind hands a Python exception on by a C++ one
+    ),
     BannedCall(
         r"\bstd::j?thread\b(?!::)|\bstd::async\b|\bpthread_create\b",
         "threads belong to src/pipeline; take a base::Executor",

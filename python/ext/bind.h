@@ -12,7 +12,6 @@ namespace headrace::ext {
 void BindDataset(nanobind::module_& m);
 void BindLoader(nanobind::module_& m);
 void BindBatch(nanobind::module_& m);
-void BindOrder(nanobind::module_& m);
 
 /// How tensors leave C++: as numpy arrays, or as objects with `__dlpack__`. Both share
 /// the batch's memory and own it.

@@ -123,6 +123,9 @@ nb::object ToPython(TensorBatch batch, Export to) {
 void BindBatch(nb::module_& m) {
   nb::class_<ArrowColumn>(m, "ArrowColumn", "A column as an Arrow array.")
       .def("__arrow_c_array__", &ExportArray, nb::arg("requested_schema") = nb::none(),
+           nb::sig(
+               "def __arrow_c_array__(self, requested_schema: object | None = None) -> "
+               "tuple[object, object]"),
            "Capsules of the Arrow C data interface: no copy.");
 }
 

@@ -7,5 +7,4 @@ NB_MODULE(_native, m) {
   headrace::ext::BindBatch(m);
   headrace::ext::BindDataset(m);
   headrace::ext::BindLoader(m);
-  headrace::ext::BindOrder(m);
 }

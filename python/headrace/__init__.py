@@ -13,10 +13,11 @@ out of a C++ core.
 
 from . import errors
 from ._version import __version__
-from .dataset import Dataset, ScanSummary, open
+from .dataset import Dataset, open
 from .errors import HeadraceError
 from .loader import Loader
 from .policies import fill, pad
+from .scan_summary import ScanSummary
 
 __all__ = [
     "Dataset",

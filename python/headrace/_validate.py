@@ -3,21 +3,21 @@
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from .errors import InvalidArgument
 
-__all__ = ["boolean", "integer", "mapping", "names", "paths", "reject", "text"]
+__all__ = ["boolean", "integer", "mapping", "names", "paths", "rejected", "text"]
 
 INT64_MAX = 2**63 - 1
 
 
-def reject(parameter: str, found: object, expected: str) -> NoReturn:
-    """Raise InvalidArgument for a parameter."""
+def rejected(parameter: str, found: object, expected: str) -> InvalidArgument:
+    """Return the error for a parameter: what was found against what was expected."""
     shown = repr(found)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    raise InvalidArgument(
+    return InvalidArgument(
         f"{parameter} is {shown} ({type(found).__name__}): expected {expected}"
     )
 
@@ -29,43 +29,43 @@ def integer(
     at_least = f" of at least {minimum}" if minimum is not None else ""
     expected = f"an integer{at_least}"
     if isinstance(value, bool):
-        reject(parameter, value, expected)
+        raise rejected(parameter, value, expected)
     try:
         number = operator.index(value)
     except TypeError:
-        reject(parameter, value, expected)
+        raise rejected(parameter, value, expected) from None
     if minimum is not None and number < minimum:
-        reject(parameter, number, expected)
+        raise rejected(parameter, number, expected)
     if number > maximum:
-        reject(parameter, number, f"an integer of at most {maximum}")
+        raise rejected(parameter, number, f"an integer of at most {maximum}")
     return number
 
 
 def boolean(parameter: str, value: Any) -> bool:
     """Return the value if it is a bool."""
     if not isinstance(value, bool):
-        reject(parameter, value, "True or False")
+        raise rejected(parameter, value, "True or False")
     return value
 
 
 def text(parameter: str, value: Any, expected: str = "a string") -> str:
     """Return the value if it is a str."""
     if not isinstance(value, str):
-        reject(parameter, value, expected)
+        raise rejected(parameter, value, expected)
     return value
 
 
 def names(parameter: str, values: Iterable[Any]) -> list[str]:
     """Return a list of names; one str in place of a list is refused."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        reject(parameter, values, "a list of column names")
+        raise rejected(parameter, values, "a list of column names")
     return [text(f"{parameter}[{i}]", v, "a column name") for i, v in enumerate(values)]
 
 
 def mapping(parameter: str, values: Any, expected: str) -> dict[str, Any]:
     """Return a dict with str keys."""
     if not isinstance(values, Mapping):
-        reject(parameter, values, expected)
+        raise rejected(parameter, values, expected)
     return {text(f"a key of {parameter}", k): v for k, v in values.items()}
 
 
@@ -74,13 +74,13 @@ def paths(parameter: str, value: Any) -> list[str]:
     expected = "a path, a URI or a list of those"
     many = [value] if isinstance(value, str | os.PathLike) else value
     if isinstance(many, bytes | Mapping) or not isinstance(many, Iterable):
-        reject(parameter, value, expected)
+        raise rejected(parameter, value, expected)
     uris = []
     for one in many:
         uri = os.fspath(one) if isinstance(one, str | os.PathLike) else one
         if not isinstance(uri, str):
-            reject(parameter, one, expected)
+            raise rejected(parameter, one, expected)
         uris.append(uri)
     if not uris:
-        reject(parameter, value, expected)
+        raise rejected(parameter, value, expected)
     return uris

@@ -1,7 +1,5 @@
 """Datasets: what a sample is, column by column."""
 
-import json
-import numbers
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -12,14 +10,15 @@ import pyarrow.compute as pc
 
 from . import _native, _validate
 from .errors import Unsupported
-from .loader import Loader
-from .policies import fill, pad
+from .loader import Loader, native_options
+from .policies import fill, native_codes, native_nulls, native_ragged, pad
+from .scan_summary import ScanSummary
 
 if TYPE_CHECKING:
     import pandas
     import polars
 
-__all__ = ["Dataset", "ScanSummary", "open"]
+__all__ = ["Dataset", "open"]
 
 
 def open(
@@ -79,7 +78,7 @@ def open(
         for name, value in values.items():
             if not isinstance(value, str):
                 # Values may be secrets: the message has their type only.
-                _validate.reject(
+                raise _validate.rejected(
                     f"{parameter}[{name!r}]", type(value), "a value that is a string"
                 )
     return Dataset(
@@ -103,32 +102,6 @@ def _cache_folder() -> str:
         return str(pathlib.Path.home() / ".cache" / "headrace")
     except RuntimeError:  # no home: nothing is remembered
         return ""
-
-
-class ScanSummary:
-    """What a scan will touch, before and after pruning, as `Dataset.explain` gives it.
-
-    Prints as text. Thread-safety: immutable.
-    """
-
-    def __init__(self, native: _native.ScanSummary) -> None:
-        self._native = native
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers: files, row groups, rows and bytes, before and after.
-
-        Returns
-        -------
-        dict
-            JSON-able. Bytes are the compressed ones of the needed columns.
-        """
-        found: dict[str, Any] = json.loads(self._native.to_json())
-        return found
-
-    def __str__(self) -> str:
-        return str(self._native)
-
-    __repr__ = __str__
 
 
 class Dataset:
@@ -170,7 +143,9 @@ class Dataset:
         >>> flights.select("dep_delay", "distance")  # doctest: +SKIP
         """
         if not columns:
-            _validate.reject("select's columns", columns, "at least one column name")
+            raise _validate.rejected(
+                "select's columns", columns, "at least one column name"
+            )
         return Dataset(self._native.select(_validate.names("columns", columns)))
 
     def where(self, filter: "str | pc.Expression") -> "Dataset":
@@ -211,7 +186,9 @@ class Dataset:
             # What an expression pickles as is its serialised form.
             serialized = filter.__reduce__()[1][0]
             return Dataset(self._native.where_serialized(bytes(memoryview(serialized))))
-        _validate.reject("filter", filter, "a string or a pyarrow.compute.Expression")
+        raise _validate.rejected(
+            "filter", filter, "a string or a pyarrow.compute.Expression"
+        )
 
     def cast(self, types: Mapping[str, str]) -> "Dataset":
         """Convert columns: nothing is converted that was not asked for.
@@ -278,16 +255,7 @@ class Dataset:
         --------
         >>> flights.nulls({"dep_delay": hr.fill(0), "arr_delay": "mask"})  # doctest: +SKIP
         """
-        native: dict[str, tuple[str, Any]] = {}
-        expected = '"error", headrace.fill(value) or "mask"'
-        for name, policy in _validate.mapping("policies", policies, "a dict").items():
-            if isinstance(policy, fill):
-                native[name] = ("fill", _scalar(f"fill of {name!r}", policy.value))
-            elif isinstance(policy, str) and policy in ("error", "mask"):
-                native[name] = (policy, None)
-            else:
-                _validate.reject(f"policies[{name!r}]", policy, expected)
-        return Dataset(self._native.nulls(native))
+        return Dataset(self._native.nulls(native_nulls(policies)))
 
     def ragged(
         self, policies: Mapping[str, 'pad | Literal["error", "ragged"]']
@@ -318,22 +286,7 @@ class Dataset:
         --------
         >>> clicks.ragged({"items": hr.pad(0, length=64)})  # doctest: +SKIP
         """
-        native: dict[str, tuple[str, Any, int | None]] = {}
-        expected = '"error", headrace.pad(value) or "ragged"'
-        for name, policy in _validate.mapping("policies", policies, "a dict").items():
-            if isinstance(policy, pad):
-                length = policy.length
-                if length is not None:
-                    length = _validate.integer(f"pad length of {name!r}", length, 0)
-                value = _scalar(f"pad of {name!r}", policy.value)
-                if isinstance(value, str | bytes):
-                    _validate.reject(f"pad of {name!r}", value, "a number")
-                native[name] = ("pad", value, length)
-            elif isinstance(policy, str) and policy in ("error", "ragged"):
-                native[name] = (policy, None, None)
-            else:
-                _validate.reject(f"policies[{name!r}]", policy, expected)
-        return Dataset(self._native.ragged(native))
+        return Dataset(self._native.ragged(native_ragged(policies)))
 
     def codes(
         self, vocabularies: Mapping[str, Iterable[str | bytes] | None]
@@ -363,23 +316,7 @@ class Dataset:
         --------
         >>> flights.codes({"carrier": ["AA", "DL", "UA"]})  # doctest: +SKIP
         """
-        native: dict[str, list[str | bytes] | None] = {}
-        expected = "a list of str or bytes, or None"
-        for name, values in _validate.mapping(
-            "vocabularies", vocabularies, "a dict"
-        ).items():
-            parameter = f"vocabularies[{name!r}]"
-            if values is None:
-                native[name] = None
-                continue
-            if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-                _validate.reject(parameter, values, expected)
-            entries = list(values)
-            for i, value in enumerate(entries):
-                if not isinstance(value, str | bytes):
-                    _validate.reject(f"{parameter}[{i}]", value, "str or bytes")
-            native[name] = entries
-        return Dataset(self._native.codes(native))
+        return Dataset(self._native.codes(native_codes(vocabularies)))
 
     def pack(self, name: str, columns: Iterable[str]) -> "Dataset":
         """Put many scalar columns into one row-major tensor.
@@ -493,33 +430,24 @@ class Dataset:
         ...     for batch in loader:
         ...         step(batch["x"])
         """
-        whole = _validate.integer
-        given: dict[str, int | bool] = {}
-        for name, value, minimum, maximum in (
-            ("batch_size", batch_size, 1, _validate.INT64_MAX),
-            ("seed", seed, 0, 2**64 - 1),
-            ("epoch", epoch, 0, _validate.INT64_MAX),
-            ("streams", streams, 1, 2**31 - 1),
-            ("shuffle_window_rows", shuffle_window_rows, 1, _validate.INT64_MAX),
-            ("rank", _of_environment(rank, "RANK"), 0, 2**31 - 1),
-            ("world_size", _of_environment(world_size, "WORLD_SIZE"), 1, 2**31 - 1),
-            ("num_threads", num_threads, 1, 2**31 - 1),
-            ("memory_budget", memory_budget, 1, _validate.INT64_MAX),
-        ):
-            if value is not None:
-                given[name] = whole(name, value, minimum, maximum)
-        for name, flag in (
-            ("shuffle", shuffle),
-            ("drop_last", drop_last),
-            ("pad_last", pad_last),
-        ):
-            if flag is not None:
-                given[name] = _validate.boolean(name, flag)
         return Loader(
             self._native,
-            given,
-            to=_validate.text("to", to, '"numpy", "torch" or "arrow"'),
-            pin_memory=_validate.boolean("pin_memory", pin_memory),
+            native_options(
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                epoch=epoch,
+                streams=streams,
+                shuffle_window_rows=shuffle_window_rows,
+                rank=rank,
+                world_size=world_size,
+                drop_last=drop_last,
+                pad_last=pad_last,
+                num_threads=num_threads,
+                memory_budget=memory_budget,
+            ),
+            to=to,
+            pin_memory=pin_memory,
         )
 
     @property
@@ -653,30 +581,3 @@ class Dataset:
 
 def _from_json(text: str) -> Dataset:
     return Dataset(_native.Dataset.from_json(text))
-
-
-def _scalar(parameter: str, value: Any) -> int | float | str | bytes:
-    """Return a Python scalar of a fill or pad value; numpy's scalars are taken."""
-    if isinstance(value, str | bytes | bool | int | float):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    if hasattr(value, "item"):  # numpy.bool_ and float16
-        item = value.item()
-        if isinstance(item, str | bytes | bool | int | float):
-            return item
-    _validate.reject(parameter, value, "a number, a string or bytes")
-
-
-def _of_environment(value: int | None, variable: str) -> int | None:
-    if value is not None:
-        return value
-    found = os.environ.get(variable)
-    if not found:
-        return None
-    try:
-        return int(found)
-    except ValueError:
-        _validate.reject(f"the environment's {variable}", found, "an integer")

@@ -1,6 +1,7 @@
 """Loaders: how samples are dealt out."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,9 +15,22 @@ from .errors import Conflict, InvalidArgument, Unsupported
 if TYPE_CHECKING:
     from .torch import LoaderDataset
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "native_options"]
 
 Columns = list[tuple[str, Any]]
+
+#: The least and the greatest value of each option that is a number.
+RANGES = {
+    "batch_size": (1, _validate.INT64_MAX),
+    "seed": (0, 2**64 - 1),
+    "epoch": (0, _validate.INT64_MAX),
+    "streams": (1, 2**31 - 1),
+    "shuffle_window_rows": (1, _validate.INT64_MAX),
+    "rank": (0, 2**31 - 1),
+    "world_size": (1, 2**31 - 1),
+    "num_threads": (1, 2**31 - 1),
+    "memory_budget": (1, _validate.INT64_MAX),
+}
 
 
 class Loader:
@@ -47,6 +61,8 @@ class Loader:
         to: str,
         pin_memory: bool,
     ) -> None:
+        _validate.text("to", to, '"numpy", "torch" or "arrow"')
+        _validate.boolean("pin_memory", pin_memory)
         self._convert, self._export = _conversion(to, pin_memory)
         self._to = to
         self._native = _native.Loader.make(dataset, **options, arrow=to == "arrow")
@@ -98,7 +114,7 @@ class Loader:
         """
         self._check_open()
         if not isinstance(state, Mapping):
-            _validate.reject("state", state, "a dict that state_dict gave")
+            raise _validate.rejected("state", state, "a dict that state_dict gave")
         try:
             text = json.dumps(dict(state))
         except (TypeError, ValueError) as error:
@@ -220,6 +236,43 @@ class Pass:
             raise
 
 
+def native_options(
+    *,
+    rank: int | None,
+    world_size: int | None,
+    **others: int | bool | None,
+) -> dict[str, Any]:
+    """Return the options that are given, checked; rank and world size by the environment."""
+    options = {
+        **others,
+        "rank": _of_environment(rank, "RANK"),
+        "world_size": _of_environment(world_size, "WORLD_SIZE"),
+    }
+    native: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name in RANGES:
+            native[name] = _validate.integer(name, value, *RANGES[name])
+        else:
+            native[name] = _validate.boolean(name, value)
+    return native
+
+
+def _of_environment(value: int | None, variable: str) -> int | None:
+    if value is not None:
+        return value
+    found = os.environ.get(variable)
+    if not found:
+        return None
+    try:
+        return int(found)
+    except ValueError:
+        raise _validate.rejected(
+            f"the environment's {variable}", found, "an integer"
+        ) from None
+
+
 def _conversion(
     to: str, pin_memory: bool
 ) -> tuple[Callable[[int, Columns], Any], _native.Export]:
@@ -238,7 +291,7 @@ def _conversion(
         raise Unsupported(
             f'to="{to}" is not in this version: use "numpy", "torch" or "arrow"'
         )
-    _validate.reject("to", to, '"numpy", "torch" or "arrow"')
+    raise _validate.rejected("to", to, '"numpy", "torch" or "arrow"')
 
 
 def _numpy_batch(rows: int, columns: Columns) -> dict[str, np.ndarray[Any, Any]]:

@@ -126,6 +126,7 @@ def test_banned_calls_stand_where_they_belong(tree: MakeTree) -> None:
             "src/pipeline/a.cc": "std::jthread worker(run);\n",
             "src/base/a.cc": "int n = std::thread::hardware_concurrency();\n",
             "apps/headrace/a.cc": 'std::cout << std::getenv("COLUMNS");\n',
+            "python/ext/a.cc": "throw nb::python_error();\n",
         }
     )
     assert tidy.check_banned_calls(made) == []

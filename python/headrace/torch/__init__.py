@@ -15,6 +15,7 @@ from ..loader import Loader
 try:
     import torch
     from torch.utils.data import IterableDataset, get_worker_info
+    from torch.utils.dlpack import from_dlpack
 except ImportError:
     raise Unsupported("torch is not installed: pip install 'headrace[torch]'") from None
 
@@ -33,7 +34,7 @@ def converter(pin_memory: bool) -> Callable[[int, list[tuple[str, Any]]], Batch]
             if isinstance(column, _native.ArrowColumn):
                 batch[name] = pa.array(column).to_pylist()
                 continue
-            tensor = torch.from_dlpack(column)
+            tensor = from_dlpack(column)
             batch[name] = tensor.pin_memory() if pin else tensor
         return batch
 
