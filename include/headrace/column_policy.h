@@ -34,8 +34,8 @@ struct NullPolicy {
   };
   Kind kind = Kind::kError;
   /// Numeric columns: the value put for a null. Strings: `fill_text`.
-  Number fill;
-  std::optional<std::string> fill_text;
+  Number fill = {};
+  std::optional<std::string> fill_text = {};
 
   bool operator==(const NullPolicy&) const = default;
 };
@@ -48,9 +48,9 @@ struct RaggedPolicy {
     kRagged,  ///< Values one after the other in `<name>`, and int64 `<name>_offsets`.
   };
   Kind kind = Kind::kError;
-  Number pad;
+  Number pad = {};
   /// kPad: a fixed length; longer lists are an error. Absent: the longest of the batch.
-  std::optional<int64_t> length;
+  std::optional<int64_t> length = {};
 
   bool operator==(const RaggedPolicy&) const = default;
 };
@@ -59,7 +59,7 @@ struct RaggedPolicy {
 /// an error that names the value.
 struct CodesPolicy {
   /// Absent: the version's sorted distinct values (bytewise), found by a scan.
-  std::optional<std::vector<std::string>> vocabulary;
+  std::optional<std::vector<std::string>> vocabulary = {};
 
   bool operator==(const CodesPolicy&) const = default;
 };

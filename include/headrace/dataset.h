@@ -23,12 +23,12 @@ namespace headrace {
 struct OpenOptions {
   /// Storage: `endpoint_override`, `access_key`, `secret_key`, `session_token`, `region`,
   /// `scheme`, `anonymous`, ... (docs/guide/storage.md). Never printed.
-  std::map<std::string, std::string> storage_options;
+  std::map<std::string, std::string> storage_options = {};
   /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns
   /// not named are inferred: int32, int64, date32, else string.
-  std::map<std::string, std::string> partition_types;
+  std::map<std::string, std::string> partition_types = {};
   /// Where survivor counts of filters are remembered between processes; empty: nowhere.
-  std::string cache_folder;
+  std::string cache_folder = {};
   /// Threads that read footers and count survivors.
   int num_threads = 8;
 };

@@ -20,16 +20,16 @@ struct LoaderOptions {
   /// Samples per step and rank.
   int64_t batch_size = 256;
   /// Absent: true, or what a loaded state says.
-  std::optional<bool> shuffle;
+  std::optional<bool> shuffle = {};
   /// Absent: 0, or what a loaded state says.
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
   int64_t epoch = 0;
   /// Absent: 8 when shuffling; else 1 on one rank and world_size on several. Must be a
   /// multiple of world_size.
-  std::optional<int> streams;
+  std::optional<int> streams = {};
   /// Rows permuted together, over all streams. Absent: 2^28 bytes' worth of rows, at most
   /// 2^20.
-  std::optional<int64_t> shuffle_window_rows;
+  std::optional<int64_t> shuffle_window_rows = {};
   int rank = 0;
   int world_size = 1;
   /// Leaves out the last, shorter step.

@@ -317,7 +317,7 @@ def test_mypy_finds_a_wrong_type(tree: MakeTree) -> None:
     made = with_settings(
         tree(
             {
-                "python/headrace//init/.py": "",
+                "python/headrace/__init__.py": "",
                 "python/headrace/a.py": "def f(x: int) -> str:\n    return x\n",
             }
         )
