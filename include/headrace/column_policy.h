@@ -64,6 +64,16 @@ struct CodesPolicy {
   bool operator==(const CodesPolicy&) const = default;
 };
 
+/// What becomes of bad rows: rows with a damaged page, or a value that breaks its
+/// column's policies (a null under NullPolicy::kError, a list that is too long, a value
+/// outside of a vocabulary or of a cast's type). A damaged column of the filter is always
+/// an error.
+enum class ErrorPolicy {
+  kRaise,  ///< The first bad row is an error (default).
+  kSkip,   ///< Bad rows are left out: the batch gets shorter, and no later row moves.
+  kNull,   ///< Bad values become nulls, and those what the column's NullPolicy says.
+};
+
 /// Many scalar columns as one row-major (batch, columns) tensor.
 struct PackSpec {
   std::string name;

@@ -94,6 +94,7 @@ class Dataset {
   /// The packed columns leave the batch; the tensor takes the place of the first of them.
   Result<Dataset> Pack(const std::string& name,
                        const std::vector<std::string>& columns) const;
+  Result<Dataset> OnError(ErrorPolicy policy) const;
 
   /// The selected columns, with `Cast` applied.
   const std::shared_ptr<arrow::Schema>& schema() const;

@@ -64,6 +64,10 @@ struct LoaderStats {
   /// The smallest budget that would have been accepted.
   int64_t memory_floor = 0;
   int64_t consumer_wait = 0;
+  /// Rows that ErrorPolicy::kSkip left out of batches handed out.
+  int64_t rows_skipped = 0;
+  /// What was wrong with the first hundred of them, in the order of delivery.
+  std::vector<std::string> skipped;
 
   std::string ToJson() const;
 };

@@ -16,11 +16,6 @@ namespace nb = nanobind;
 namespace headrace::ext {
 namespace {
 
-/// A column that no tensor can hold, on its way to pyarrow.
-struct ArrowColumn {
-  std::shared_ptr<arrow::Array> array;
-};
-
 template <typename C>
 void ReleaseCapsule(PyObject* capsule, const char* name) {
   auto* held = static_cast<C*>(PyCapsule_GetPointer(capsule, name));
@@ -121,7 +116,7 @@ nb::object ToPython(TensorBatch batch, Export to) {
 }
 
 void BindBatch(nb::module_& m) {
-  nb::class_<ArrowColumn>(m, "ArrowColumn", "A column as an Arrow array.")
+  nb::class_<ArrowColumn>(m, "ArrowColumn", "An Arrow array, for pyarrow.")
       .def("__arrow_c_array__", &ExportArray, nb::arg("requested_schema") = nb::none(),
            nb::sig(
                "def __arrow_c_array__(self, requested_schema: object | None = None) -> "

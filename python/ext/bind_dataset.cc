@@ -11,6 +11,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -131,6 +133,22 @@ Dataset WhereSerialized(const Dataset& dataset, const nb::bytes& expression) {
   });
 }
 
+/// A scan that raises our errors, which an exported stream cannot.
+struct ScanBatches {
+  std::shared_ptr<arrow::RecordBatchReader> reader;
+
+  std::optional<ArrowColumn> Next() {
+    auto rows = Released([&]() -> Result<std::shared_ptr<arrow::Array>> {
+      std::shared_ptr<arrow::RecordBatch> batch;
+      ARROW_RETURN_NOT_OK(reader->ReadNext(&batch));
+      if (batch == nullptr) return std::shared_ptr<arrow::Array>();
+      return batch->ToStructArray();
+    });
+    if (rows == nullptr) return std::nullopt;
+    return ArrowColumn{std::move(rows)};
+  }
+};
+
 nb::object ExportStream(const Dataset& dataset, const nb::object& requested_schema) {
   // A consumer that asks for another schema casts what it gets: the protocol allows it.
   (void)requested_schema;
@@ -165,6 +183,10 @@ void BindDataset(nb::module_& m) {
   nb::class_<ScanSummary>(m, "ScanSummary", "What a scan will touch.")
       .def("to_json", &ScanSummary::ToJson)
       .def("__str__", &ScanSummary::ToString);
+
+  nb::class_<ScanBatches>(m, "ScanBatches",
+                          "A scan, batch by batch; one thread at a time.")
+      .def("next", &ScanBatches::Next, "Rows as structs, or None at the end.");
 
   nb::class_<Dataset>(m, "Dataset", "headrace::Dataset.")
       .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
@@ -220,6 +242,22 @@ void BindDataset(nb::module_& m) {
             return Unwrap(dataset.Pack(name, columns));
           },
           nb::arg("name"), nb::arg("columns"))
+      .def(
+          "on_error",
+          [](const Dataset& dataset, const std::string& policy) {
+            const auto known = std::array{std::pair{"raise", ErrorPolicy::kRaise},
+                                          std::pair{"skip", ErrorPolicy::kSkip},
+                                          std::pair{"null", ErrorPolicy::kNull}};
+            const auto* found = std::ranges::find(
+                known, policy, [](const auto& named) { return named.first; });
+            if (found == known.end()) {
+              Raise(Error(ErrorKind::kInvalidArgument,
+                          "on_error is \"" + policy +
+                              "\": expected \"raise\", \"skip\" or \"null\""));
+            }
+            return Unwrap(dataset.OnError(found->second));
+          },
+          nb::arg("policy"))
       .def("count_rows",
            [](const Dataset& dataset) {
              return Released([&] { return dataset.CountRows(); });
@@ -227,6 +265,10 @@ void BindDataset(nb::module_& m) {
       .def("explain",
            [](const Dataset& dataset) {
              return Released([&] { return dataset.Explain(); });
+           })
+      .def("scan",
+           [](const Dataset& dataset) {
+             return ScanBatches{Released([&] { return dataset.ToReader(); })};
            })
       .def_prop_ro("fingerprint", &Dataset::fingerprint)
       .def("to_json", &Dataset::ToJson)

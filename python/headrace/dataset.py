@@ -347,6 +347,42 @@ class Dataset:
         wanted = _validate.names("columns", columns)
         return Dataset(self._native.pack(_validate.text("name", name), wanted))
 
+    def on_error(self, policy: Literal["raise", "skip", "null"]) -> "Dataset":
+        """Say what becomes of bad rows.
+
+        A row is bad if a page of it is damaged, or if a value breaks its column's
+        policies: a null under "error", a list longer than its pad length, a value outside
+        of a vocabulary or of a cast's type.
+
+        Parameters
+        ----------
+        policy : {"raise", "skip", "null"}
+            "raise" (the default): the first bad row is an error. "skip": bad rows are left
+            out; the batch gets shorter, possibly empty, and no other row moves; they count
+            as consumed and are listed in `Loader.stats`. "null": bad values become nulls,
+            and those what `nulls` says.
+
+        Returns
+        -------
+        Dataset
+            With this policy.
+
+        Raises
+        ------
+        InvalidArgument
+            The policy is none of these.
+
+        Notes
+        -----
+        Loaders apply it. A damaged column of the filter is always an error, and so is what
+        no single row is to blame for, as lists of unequal length.
+
+        Examples
+        --------
+        >>> clicks.on_error("skip")  # doctest: +SKIP
+        """
+        return Dataset(self._native.on_error(_validate.text("policy", policy)))
+
     def loader(
         self,
         *,
@@ -502,7 +538,11 @@ class Dataset:
         Corrupt, Unavailable, Denied, Conflict
             What had to be read could not be, or has changed.
         """
-        return self._reader().read_all()
+        scan = self._native.scan()
+        batches = []
+        while (rows := scan.next()) is not None:
+            batches.append(pa.record_batch(rows))
+        return pa.Table.from_batches(batches, self.schema)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Read everything, as `to_arrow`, into a `pandas.DataFrame`.
@@ -557,26 +597,24 @@ class Dataset:
         Parameters
         ----------
         requested_schema : capsule, optional
-            Not used: the consumer casts.
+            What the consumer wants the columns cast to.
 
         Returns
         -------
         capsule
             "arrow_array_stream" of the Arrow PyCapsule interface.
         """
-        # By way of pyarrow, where a consumer wants a cast.
-        if requested_schema is not None:
-            return self._reader().__arrow_c_stream__(requested_schema)
-        return self._native.__arrow_c_stream__()
+        if requested_schema is None:
+            return self._native.__arrow_c_stream__()
+        # By way of pyarrow, which casts.
+        reader = pa.RecordBatchReader.from_stream(self._native)
+        return reader.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
         return str(self._native)
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return _from_json, (self._native.to_json(),)
-
-    def _reader(self) -> pa.RecordBatchReader:
-        return pa.RecordBatchReader.from_stream(self._native)
 
 
 def _from_json(text: str) -> Dataset:

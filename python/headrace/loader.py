@@ -147,16 +147,17 @@ class Loader:
         self._check_open()
         return self._native.epoch
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, Any]:
         """Return counters since the loader was made; sizes in bytes, times in nanoseconds.
 
         Returns
         -------
-        dict of str to int
-            Among them rows, batches, bytes_read, memory_peak, memory_budget, memory_floor
-            and consumer_wait.
+        dict
+            Integers, among them rows, batches, bytes_read, memory_peak, memory_budget,
+            memory_floor, consumer_wait and rows_skipped; and `skipped`, a list of str: what
+            was wrong with the first hundred rows that `Dataset.on_error("skip")` left out.
         """
-        counters: dict[str, int] = json.loads(self._native.stats_json())
+        counters: dict[str, Any] = json.loads(self._native.stats_json())
         return counters
 
     def to_torch_dataset(self) -> "LoaderDataset":

@@ -29,64 +29,109 @@ bool SharesMemory(const arrow::DataType& type) {
   }
 }
 
-// Handles the nulls of one segment, whose values were drawn as 0.
-Status ApplyNulls(const Drawing& drawing, const Segment& segment, const uint8_t* valid,
-                  const schema::ColumnPlan& plan, uint8_t* out, int64_t out_stride,
-                  uint8_t* mask) {
-  const int64_t width = ByteWidth(plan.dtype);
+/// One call of DrawFixed.
+struct FixedDraw {
+  const Drawing& drawing;
+  const size_t column;
+  const schema::ColumnPlan& plan;
+  uint8_t* out;
+  int64_t out_stride;
+  uint8_t* mask;
   uint8_t fill[8] = {};
-  if (plan.nulls.kind == NullPolicy::Kind::kFill) {
-    ARROW_RETURN_NOT_OK(schema::StoreNumber(plan.nulls.fill, plan.dtype, fill));
+
+  // Converts rows [at, at + rows) of a segment.
+  Status Convert(const Segment& segment, int64_t at, int64_t rows) const {
+    const int64_t in_width = ByteWidth(plan.stored_dtype);
+    const uint8_t* values =
+        segment.window->values(column) + (segment.from + at) * in_width;
+    schema::ConvertSpan span;
+    span.in = values;
+    span.out = out + (segment.out + at * segment.out_stride) * out_stride *
+                         ByteWidth(plan.dtype);
+    span.out_stride = segment.out_stride * out_stride;
+    span.count = rows;
+    const auto bad = schema::Convert(plan.stored_dtype, plan.dtype, span);
+    if (!bad) return Status::OK();
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "column \"" + plan.name + "\": the value " +
+            schema::ElementToString(plan.stored_dtype, values + *bad * in_width) +
+            drawing.locate(segment.out + (at + *bad) * segment.out_stride) + " is no " +
+            std::string(DTypeName(plan.dtype)) + ": cast to a wider dtype");
   }
-  for (int64_t i = 0; i < segment.rows; ++i) {
-    if (valid[segment.from + i] != 0) continue;
-    const int64_t sample = segment.out + i * segment.out_stride;
+
+  Status PutNull(int64_t sample) const {
+    const auto width = static_cast<size_t>(ByteWidth(plan.dtype));
     switch (plan.nulls.kind) {
       case NullPolicy::Kind::kError:
         return schema::NullError(plan.name, drawing.locate(sample));
-      case NullPolicy::Kind::kFill:
-        std::memcpy(out + sample * out_stride * width, fill, static_cast<size_t>(width));
-        break;
       case NullPolicy::Kind::kMask:
         mask[sample] = 0;
-        break;
+        [[fallthrough]];
+      case NullPolicy::Kind::kFill:
+        std::memcpy(out + sample * out_stride * static_cast<int64_t>(width), fill, width);
+        return Status::OK();
+    }
+    return Status::OK();
+  }
+
+  Status Draw(const Segment& segment) const {
+    if (drawing.missing.empty()) {
+      ARROW_RETURN_NOT_OK(Convert(segment, 0, segment.rows));
+    }
+    const uint8_t* valid = segment.window->valid(column);
+    if (valid == nullptr && drawing.missing.empty()) return Status::OK();
+    for (int64_t i = 0; i < segment.rows; ++i) {
+      const int64_t sample = segment.out + i * segment.out_stride;
+      const bool missing =
+          !drawing.missing.empty() && drawing.missing[static_cast<size_t>(sample)] != 0;
+      if (missing || (valid != nullptr && valid[segment.from + i] == 0)) {
+        ARROW_RETURN_NOT_OK(PutNull(sample));
+      } else if (!drawing.missing.empty()) {
+        ARROW_RETURN_NOT_OK(Convert(segment, i, 1));
+      }
+    }
+    return Status::OK();
+  }
+};
+
+// The values with nulls for those that are missing.
+Result<std::shared_ptr<arrow::Array>> WithoutMissing(
+    const Drawing& drawing, const std::shared_ptr<arrow::Array>& values) {
+  arrow::Int64Builder builder(drawing.pool);
+  ARROW_RETURN_NOT_OK(builder.Reserve(values->length()));
+  for (int64_t i = 0; i < values->length(); ++i) {
+    if (drawing.missing[static_cast<size_t>(i)] != 0) {
+      builder.UnsafeAppendNull();
+    } else {
+      builder.UnsafeAppend(i);
     }
   }
-  return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(auto order, builder.Finish());
+  arrow::compute::ExecContext exec(drawing.pool);
+  ARROW_ASSIGN_OR_RAISE(
+      auto taken,
+      arrow::compute::Take(arrow::Datum(values), arrow::Datum(order),
+                           arrow::compute::TakeOptions::NoBoundsCheck(), &exec));
+  return taken.make_array();
 }
 
 }  // namespace
 
 Status DrawFixed(const Drawing& drawing, size_t column, const schema::ColumnPlan& plan,
                  uint8_t* out, int64_t out_stride, Tensor* mask) {
-  uint8_t* mask_out = nullptr;
+  FixedDraw draw{drawing, column, plan, out, out_stride, nullptr};
   if (plan.nulls.kind == NullPolicy::Kind::kMask) {
     ARROW_ASSIGN_OR_RAISE(
         *mask, schema::AllocateTensor(DType::kBool, {drawing.rows}, drawing.pool));
-    mask_out = mask->buffer->mutable_data();
-    std::memset(mask_out, 1, static_cast<size_t>(drawing.rows));
+    draw.mask = mask->buffer->mutable_data();
+    std::memset(draw.mask, 1, static_cast<size_t>(drawing.rows));
   }
-  const int64_t in_width = ByteWidth(plan.stored_dtype);
-  const int64_t out_width = ByteWidth(plan.dtype);
+  if (plan.nulls.kind == NullPolicy::Kind::kFill) {
+    ARROW_RETURN_NOT_OK(schema::StoreNumber(plan.nulls.fill, plan.dtype, draw.fill));
+  }
   for (const Segment& segment : drawing.segments) {
-    const uint8_t* values = segment.window->values(column) + segment.from * in_width;
-    schema::ConvertSpan span;
-    span.in = values;
-    span.out = out + segment.out * out_stride * out_width;
-    span.out_stride = segment.out_stride * out_stride;
-    span.count = segment.rows;
-    if (auto bad = schema::Convert(plan.stored_dtype, plan.dtype, span)) {
-      return Error(
-          ErrorKind::kInvalidArgument,
-          "column \"" + plan.name + "\": the value " +
-              schema::ElementToString(plan.stored_dtype, values + *bad * in_width) +
-              drawing.locate(segment.out + *bad * segment.out_stride) + " is no " +
-              std::string(DTypeName(plan.dtype)) + ": cast to a wider dtype");
-    }
-    if (const uint8_t* valid = segment.window->valid(column)) {
-      ARROW_RETURN_NOT_OK(
-          ApplyNulls(drawing, segment, valid, plan, out, out_stride, mask_out));
-    }
+    ARROW_RETURN_NOT_OK(draw.Draw(segment));
   }
   return Status::OK();
 }
@@ -119,6 +164,9 @@ Result<std::shared_ptr<arrow::Array>> Gather(const Drawing& drawing, size_t colu
         arrow::compute::Take(arrow::Datum(joined), arrow::Datum(std::move(order)),
                              arrow::compute::TakeOptions::NoBoundsCheck(), &exec));
     values = taken.make_array();
+  }
+  if (!drawing.missing.empty()) {
+    ARROW_ASSIGN_OR_RAISE(values, WithoutMissing(drawing, values));
   }
   if (!SharesMemory(*values->type())) return values;
   // Dictionaries and views still point into the window, which goes away before the batch.

@@ -34,6 +34,8 @@ struct Drawing {
   int64_t rows = 0;
   arrow::MemoryPool* pool = nullptr;
   schema::Locate locate;
+  /// A byte a sample, 1 where the column's value is to be taken for a null; empty: none.
+  std::span<const uint8_t> missing;
 };
 
 /// Draws a fixed-width column into `out`, `out_stride` elements apart, cast to

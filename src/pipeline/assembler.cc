@@ -66,20 +66,34 @@ Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
   return Status::OK();
 }
 
+Status Assembler::Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                         std::vector<int>* pack_at) const {
+  if (decoders_[column] == nullptr) return AppendFixed(drawing, column, batch, pack_at);
+  ARROW_ASSIGN_OR_RAISE(auto values, batch::Gather(drawing, column));
+  return decoders_[column]->Decode(values, drawing.locate, drawing.pool, batch);
+}
+
 Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {
+  return Assemble(drawing, Missing(columns_.size()));
+}
+
+Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing,
+                                        const Missing& missing) const {
   TensorBatch batch;
   batch.rows = drawing.rows;
   std::vector<int> pack_at(packs_.size(), -1);
+  batch::Drawing of_column = drawing;
   for (size_t c = 0; c < columns_.size(); ++c) {
-    if (decoders_[c] == nullptr) {
-      ARROW_RETURN_NOT_OK(AppendFixed(drawing, c, &batch, &pack_at));
-      continue;
-    }
-    ARROW_ASSIGN_OR_RAISE(auto values, batch::Gather(drawing, c));
-    ARROW_RETURN_NOT_OK(
-        decoders_[c]->Decode(values, drawing.locate, drawing.pool, &batch));
+    of_column.missing = missing[c];
+    ARROW_RETURN_NOT_OK(Append(of_column, c, &batch, &pack_at));
   }
   return batch;
+}
+
+Status Assembler::Check(const batch::Drawing& drawing, size_t column) const {
+  TensorBatch batch;
+  std::vector<int> pack_at(packs_.size(), -1);
+  return Append(drawing, column, &batch, &pack_at);
 }
 
 Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,

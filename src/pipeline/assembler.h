@@ -27,9 +27,17 @@ class Assembler {
 
   /// The batch of a drawing; its memory is drawing.pool's.
   Result<TensorBatch> Assemble(const batch::Drawing& drawing) const;
+  /// Values to be taken for nulls: a byte a sample by column; empty: none.
+  using Missing = std::vector<std::vector<uint8_t>>;
+  Result<TensorBatch> Assemble(const batch::Drawing& drawing,
+                               const Missing& missing) const;
+  /// Whether a column could be assembled.
+  Status Check(const batch::Drawing& drawing, size_t column) const;
 
  private:
   Assembler() = default;
+  Status Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                std::vector<int>* pack_at) const;
   Status AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
                      std::vector<int>* pack_at) const;
 

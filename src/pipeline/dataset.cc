@@ -205,6 +205,12 @@ Result<Dataset> Dataset::Pack(const std::string& name,
   return Dataset(std::move(impl));
 }
 
+Result<Dataset> Dataset::OnError(ErrorPolicy policy) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  impl->choices.on_error = policy;
+  return Dataset(std::move(impl));
+}
+
 const std::shared_ptr<arrow::Schema>& Dataset::schema() const { return impl_->schema; }
 const std::string& Dataset::fingerprint() const { return impl_->table->fingerprint(); }
 std::string Dataset::ToJson() const { return pipeline::DatasetToJson(*impl_); }

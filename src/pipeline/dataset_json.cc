@@ -98,6 +98,10 @@ static void from_json(const json& j, PackSpec& pack) {
   pack.columns = j.at("columns").get<std::vector<std::string>>();
 }
 
+NLOHMANN_JSON_SERIALIZE_ENUM(ErrorPolicy, {{ErrorPolicy::kRaise, "raise"},
+                                           {ErrorPolicy::kSkip, "skip"},
+                                           {ErrorPolicy::kNull, "null"}})
+
 namespace {
 
 constexpr int kFormat = 1;
@@ -168,6 +172,7 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
   j["ragged"] = dataset.choices.ragged;
   j["codes"] = dataset.choices.codes;
   j["pack"] = dataset.choices.packs;
+  j["on_error"] = dataset.choices.on_error;
   return Dump(j);
 }
 
@@ -200,6 +205,7 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     d.choices.ragged = j.at("ragged").get<std::map<std::string, RaggedPolicy>>();
     d.choices.codes = j.at("codes").get<std::map<std::string, CodesPolicy>>();
     d.choices.packs = j.at("pack").get<std::vector<PackSpec>>();
+    d.choices.on_error = j.at("on_error").get<ErrorPolicy>();
   } catch (const json::exception& e) {
     return Error(ErrorKind::kInvalidArgument,
                  std::string("this is not a dataset's JSON: ") + e.what());
@@ -235,6 +241,9 @@ std::string DatasetToString(const DatasetImpl& dataset) {
   for (const PackSpec& pack : dataset.choices.packs) {
     text << "\n  pack " << pack.name << ":";
     for (const std::string& column : pack.columns) text << " " << column;
+  }
+  if (dataset.choices.on_error != ErrorPolicy::kRaise) {
+    text << "\n  on_error: " << json(dataset.choices.on_error).get<std::string>();
   }
   text << ")";
   return text.str();

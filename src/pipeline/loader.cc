@@ -18,6 +18,7 @@ using pipeline::Pass;
 
 // Read-ahead while survivors are counted, before the memory is planned.
 constexpr int64_t kCountTileRows = 8 << 10;
+constexpr size_t kSkippedListed = 100;  // of rows left out, in stats
 constexpr int64_t kCountBufferBytes = 64 << 10;
 
 Status CheckRange(const char* name, int64_t value, int64_t least) {
@@ -71,6 +72,7 @@ struct Loader::Impl {
   pipeline::SurvivorCounts survivors;
   std::unique_ptr<pipeline::Assembler> assembler;
   plan::OrderSpec order;  // but for the epoch
+  int64_t rows_most = 0;  // survivors there may be, by what is known without reading
   pipeline::MemoryPlan memory;
   pipeline::PassContext context;
 
@@ -84,6 +86,8 @@ struct Loader::Impl {
   int64_t rows = 0;
   int64_t batches = 0;
   int64_t consumer_wait = 0;
+  int64_t rows_skipped = 0;
+  std::vector<std::string> skipped;
 
   Status Init();
   Status BindColumns();
@@ -125,16 +129,20 @@ plan::OrderSpec Loader::Impl::ResolveOrder(const plan::LoaderState* state) const
   return spec;
 }
 
-// Plans memory for `rows` survivors, and points the contexts at the plan.
+// Plans memory for `rows` survivors, and points the contexts at the plan. The floor is
+// that of as many survivors as there may be, so that it does not depend on what was read.
 Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   pipeline::MemoryNeeds needs;
   needs.columns = &assembler->columns();
   needs.read_columns = &scan->spec().columns;
   needs.filtered = dataset->filter.has_value();
   needs.order = spec;
-  needs.stream_rows = rows / spec.streams + spec.streams;
   needs.options = options;
+  needs.rows = rows_most;
+  ARROW_ASSIGN_OR_RAISE(auto judged, pipeline::PlanMemory(*dataset->table, needs));
+  needs.rows = rows;
   ARROW_ASSIGN_OR_RAISE(memory, pipeline::PlanMemory(*dataset->table, needs));
+  memory.floor_bytes = judged.floor_bytes;
   read.read_buffer_bytes = memory.read_buffer_bytes;
   read.tile_rows = memory.tile_rows;
   return Status::OK();
@@ -149,6 +157,7 @@ Status Loader::Impl::Init() {
   read.counters = &counters;
   read.tile_rows = kCountTileRows;
   read.read_buffer_bytes = kCountBufferBytes;
+  read.tolerant = dataset->choices.on_error != ErrorPolicy::kRaise;
   cursor.epoch = options.epoch;
   ARROW_RETURN_NOT_OK(BindColumns());
   pipeline::ThreadExecutor executor(options.num_threads);
@@ -156,7 +165,7 @@ Status Loader::Impl::Init() {
   order = ResolveOrder(nullptr);
   // The budget is judged before the first data page is read, with as many survivors as
   // there may be, and spent by how many there are.
-  int64_t rows_most = 0;
+  rows_most = 0;
   for (const plan::Block& block : scan->blocks()) {
     if (scan->verdict(block) != expression::Verdict::kNone) rows_most += block.rows;
   }
@@ -176,6 +185,7 @@ Status Loader::Impl::Init() {
   context.budget = budget.get();
   context.read = &read;
   context.pad_last = options.pad_last;
+  context.on_error = dataset->choices.on_error;
   return Status::OK();
 }
 
@@ -268,6 +278,11 @@ Result<std::optional<TensorBatch>> Loader::Next() {
   if (ready.step.last) impl_->cursor = {impl_->cursor.epoch + 1, 0};
   impl_->rows += ready.batch.rows;
   ++impl_->batches;
+  impl_->rows_skipped += static_cast<int64_t>(ready.skipped.size());
+  for (pipeline::SkippedRow& row : ready.skipped) {
+    if (impl_->skipped.size() == kSkippedListed) break;
+    impl_->skipped.push_back(std::move(row.what));
+  }
   // Letting go of the pool takes the batch's memory out of the budget.
   return std::move(ready.batch);
 }
@@ -375,6 +390,8 @@ LoaderStats Loader::stats() const {
   stats.memory_budget = impl_->options.memory_budget;
   stats.memory_floor = impl_->memory.floor_bytes;
   stats.consumer_wait = impl_->consumer_wait;
+  stats.rows_skipped = impl_->rows_skipped;
+  stats.skipped = impl_->skipped;
   return stats;
 }
 
@@ -390,8 +407,10 @@ std::string LoaderStats::ToJson() const {
                         {"memory_peak", memory_peak},
                         {"memory_budget", memory_budget},
                         {"memory_floor", memory_floor},
-                        {"consumer_wait", consumer_wait}}
-      .dump();
+                        {"consumer_wait", consumer_wait},
+                        {"rows_skipped", rows_skipped},
+                        {"skipped", skipped}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string Loader::ToString() const {

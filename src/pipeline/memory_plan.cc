@@ -22,8 +22,10 @@ constexpr int64_t kSampledFragments = 16;
 constexpr int64_t kPageBytes = int64_t{1} << 20;
 constexpr int64_t kReadBufferMin = 16 << 10;
 constexpr int64_t kReadBufferMax = 256 << 10;
-constexpr int64_t kTileRowsMin = 1 << 10;
 constexpr int64_t kTileRowsMax = 64 << 10;
+// The smallest tile is as many rows as make this many bytes, and no more than these rows.
+constexpr int64_t kSmallTileBytes = 64 << 10;
+constexpr int64_t kSmallTileRows = 1 << 10;
 // What allocators and small objects of an open column chunk take.
 constexpr int64_t kOpenChunkBytes = 8 << 10;
 
@@ -34,7 +36,9 @@ struct ColumnSizes {
   int64_t rows = 0;
 
   // Of a page and a dictionary, compressed and not, with a copy while decompressing.
-  int64_t PageBytes() const { return 3 * std::min(largest_chunk, kPageBytes); }
+  int64_t PageBytes() const {
+    return 3 * std::min(largest_chunk, std::max(kPageBytes, ValueBytes()));
+  }
   int64_t ValueBytes() const { return rows == 0 ? 8 : decoded_bytes / rows + 9; }
 };
 
@@ -93,6 +97,10 @@ Result<std::vector<ColumnSizes>> SampleSizes(
   return sizes;
 }
 
+int64_t StreamRows(const MemoryNeeds& needs) {
+  return needs.rows / needs.order.streams + needs.order.streams;
+}
+
 // Rows in windows that must be there at once: each stream's current one, those whose next
 // one begins within the same step, and a step's worth where windows are shorter than
 // that.
@@ -105,7 +113,7 @@ int64_t WindowRows(const MemoryNeeds& needs) {
   const int64_t short_windows = batch / streams >= window ? batch : 0;
   const int64_t rows = (streams + flips) * window + short_windows;
   // No stream holds more than it has; the remainder is another window.
-  return std::min(rows, streams * needs.stream_rows + short_windows) +
+  return std::min(rows, streams * StreamRows(needs) + short_windows) +
          needs.order.streams;
 }
 
@@ -139,10 +147,13 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   const int64_t streams = std::max(1, needs.order.streams / needs.options.world_size);
   const int64_t window_rows = WindowRows(needs);
   const int64_t window_per_stream = std::min(
-      needs.stream_rows,
+      StreamRows(needs),
       std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams));
   plan.windows = window_rows * plan.window_row_bytes;
-  plan.batch = needs.options.batch_size * plan.batch_row_bytes + (64 << 10);
+  const int64_t batch_rows = needs.options.pad_last
+                                 ? needs.options.batch_size
+                                 : std::min(needs.options.batch_size, needs.rows);
+  plan.batch = batch_rows * plan.batch_row_bytes + (64 << 10);
 
   int64_t pages = 0;
   for (const ColumnSizes& column : sizes) pages += column.PageBytes() + kOpenChunkBytes;
@@ -158,7 +169,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   auto readers_with = [&](int64_t buffer, int64_t tile) {
     return fixed_part + chunks * buffer + (threads + streams) * tile * tile_row_bytes;
   };
-  plan.readers = readers_with(kReadBufferMin, kTileRowsMin);
+  const int64_t small_tile =
+      std::clamp<int64_t>(kSmallTileBytes / tile_row_bytes, 1, kSmallTileRows);
+  plan.readers = readers_with(kReadBufferMin, small_tile);
   plan.floor_bytes = plan.windows + plan.readers + plan.batch;
   const int64_t budget = needs.options.memory_budget;
   if (budget < plan.floor_bytes) {
@@ -173,10 +186,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   }
   // A quarter of what is left goes into larger reads, the rest into running ahead.
   const int64_t spare = (budget - plan.floor_bytes) / 4;
-  plan.tile_rows = std::clamp(
-      kTileRowsMin +
-          spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
-      kTileRowsMin, kTileRowsMax);
+  plan.tile_rows = std::min(
+      small_tile + spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
+      kTileRowsMax);
   plan.read_buffer_bytes =
       std::clamp(kReadBufferMin + spare / 2 / std::max<int64_t>(1, chunks),
                  kReadBufferMin, kReadBufferMax);

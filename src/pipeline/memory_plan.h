@@ -41,7 +41,8 @@ struct MemoryNeeds {
   const std::vector<reader::ReadColumn>* read_columns = nullptr;
   bool filtered = false;
   plan::OrderSpec order;
-  int64_t stream_rows = 0;
+  /// Survivors.
+  int64_t rows = 0;
   LoaderOptions options;
 };
 

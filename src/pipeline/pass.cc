@@ -262,11 +262,22 @@ Result<ReadyBatch> Pass::Assemble(int64_t step) {
   drawing.rows = rows;
   drawing.pool = ready.pool.get();
   drawing.locate = [this, step](int64_t sample) { return LocationOf(step, sample); };
-  ARROW_ASSIGN_OR_RAISE(ready.batch, context_->assembler->Assemble(drawing));
+  if (context_->on_error == ErrorPolicy::kRaise) {
+    ARROW_ASSIGN_OR_RAISE(ready.batch, context_->assembler->Assemble(drawing));
+  } else {
+    ARROW_ASSIGN_OR_RAISE(
+        ready.batch, AssembleAround(*context_->assembler, context_->on_error, drawing,
+                                    &ready.skipped));
+  }
   if (context_->pad_last) {
     std::vector<bool> valid;
     valid.reserve(static_cast<size_t>(rows));
+    auto skipped = ready.skipped.begin();
     for (int64_t i = 0; i < rows; ++i) {
+      if (skipped != ready.skipped.end() && skipped->sample == i) {
+        ++skipped;
+        continue;
+      }
       valid.push_back(step < deal_.full_steps() || deal_.SampleAt(step, i).valid);
     }
     ARROW_RETURN_NOT_OK(AppendValid(valid, ready.pool.get(), &ready.batch));

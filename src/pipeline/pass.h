@@ -22,6 +22,7 @@
 #include "base/batch_pool.h"
 #include "base/memory_budget.h"
 #include "pipeline/assembler.h"
+#include "pipeline/bad_rows.h"
 #include "pipeline/memory_plan.h"
 #include "pipeline/scan.h"
 #include "pipeline/stream.h"
@@ -39,6 +40,7 @@ struct PassContext {
   base::MemoryBudget* budget = nullptr;
   const reader::ReadContext* read = nullptr;
   bool pad_last = false;
+  ErrorPolicy on_error = ErrorPolicy::kRaise;
 };
 
 /// A batch that waits for the consumer. Its pool counts against the budget until it is
@@ -47,6 +49,7 @@ struct ReadyBatch {
   base::BatchPool::Handle pool;
   TensorBatch batch;
   plan::Step step;
+  std::vector<SkippedRow> skipped;
 };
 
 class Pass {

@@ -31,12 +31,11 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
     if (scan_->verdict(block) != expression::Verdict::kNone) {
       ARROW_ASSIGN_OR_RAISE(
           rows,
-          survivors_->ReadNext(
-              scan_->Ref(static_cast<int64_t>(next_block_), nullptr),
-              [&](size_t column, int64_t, const std::shared_ptr<arrow::Array>& values) {
-                columns[column] = values;
-                return Status::OK();
-              }));
+          survivors_->ReadNext(scan_->Ref(static_cast<int64_t>(next_block_), nullptr),
+                               [&](const reader::Delivery& read) {
+                                 columns[read.column] = read.values;
+                                 return Status::OK();
+                               }));
     }
     if (rows == 0) {
       ++next_block_;

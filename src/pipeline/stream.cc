@@ -34,10 +34,12 @@ Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* plac
   for (const plan::Run& run : runs) {
     ARROW_RETURN_NOT_OK(reader_.Read(
         context_->scan->Ref(run.block, context_->survivors), run.first_survivor, run.rows,
-        [&](size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values) {
+        [&](const reader::Delivery& read) {
           if (*context_->stop)
             return Error(ErrorKind::kCancelled, "the loader was stopped");
-          return window->Put(column, base + at, values);
+          ARROW_RETURN_NOT_OK(window->Put(read.column, base + read.at, read.values));
+          if (read.damaged.empty()) return Status::OK();
+          return window->MarkDamaged(read.column, base + read.at, read.damaged);
         }));
     base += run.rows;
   }

@@ -46,6 +46,8 @@ struct ReadContext {
   int64_t read_buffer_bytes = 128 << 10;
   /// Rows decoded at a time.
   int64_t tile_rows = 64 << 10;
+  /// Damaged values of selected columns are delivered as such; else they are an error.
+  bool tolerant = false;
 };
 
 }  // namespace headrace::reader

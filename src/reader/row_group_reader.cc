@@ -122,6 +122,8 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   file.properties = parquet::ReaderProperties(context.pool);
   file.properties.enable_buffered_stream();
   file.properties.set_buffer_size(context.read_buffer_bytes);
+  // Costs nothing where writers left no checksums.
+  file.properties.set_page_checksum_verification(true);
   file.arrow_properties.set_pre_buffer(false);
   file.arrow_properties.set_batch_size(context.tile_rows);
   ARROW_ASSIGN_OR_RAISE(file.metadata, context.table->Footer(fragment));

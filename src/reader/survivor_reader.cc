@@ -37,6 +37,7 @@ Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
   Close();
   block_ = block;
   next_row_ = next_survivor_ = block.filtered ? 0 : first;
+  damaged_.assign(spec_->columns.size(), false);
   std::vector<ReadColumn> columns = spec_->columns;
   if (!block.filtered) columns.resize(spec_->selected);
   ARROW_ASSIGN_OR_RAISE(open_,
@@ -81,13 +82,26 @@ Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
   for (size_t column = 0; column < spec_->selected; ++column) {
     for (int64_t at = 0; at < rows; at += context_->tile_rows) {
       const int64_t count = std::min(context_->tile_rows, rows - at);
-      ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(column, count));
-      ARROW_RETURN_NOT_OK(sink(column, at, values));
+      ARROW_ASSIGN_OR_RAISE(auto read, ReadTile(column, next_row_ + at, count));
+      ARROW_RETURN_NOT_OK(sink({column, at, read.values, read.damaged}));
     }
   }
   next_row_ += rows;
   next_survivor_ += rows;
   return Status::OK();
+}
+
+Result<Salvaged> SurvivorReader::ReadTile(size_t column, int64_t row, int64_t rows) {
+  if (!damaged_[column]) {
+    auto values = open_->Read(column, rows);
+    if (values.ok()) return Salvaged{std::move(*values), {}};
+    if (!context_->tolerant || KindOf(values.status()) != ErrorKind::kCorrupt) {
+      return values.status();
+    }
+    damaged_[column] = true;
+  }
+  return Salvage(*context_, block_.fragment, block_.row_group, block_.first_row + row,
+                 rows, spec_->columns[column]);
 }
 
 Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
@@ -109,20 +123,23 @@ Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t surv
   for (size_t column = 0; column < spec_->selected; ++column) {
     const auto& inputs = spec_->filter_inputs;
     auto input = std::find(inputs.begin(), inputs.end(), column);
-    std::shared_ptr<arrow::Array> values;
+    Salvaged read;
     if (input != inputs.end()) {
-      values = inputs_[static_cast<size_t>(input - inputs.begin())];
+      read.values = inputs_[static_cast<size_t>(input - inputs.begin())];
     } else {
-      ARROW_ASSIGN_OR_RAISE(values, open_->Read(column, passing.length()));
+      ARROW_ASSIGN_OR_RAISE(
+          read, ReadTile(column, next_row_ - passing.length(), passing.length()));
     }
     if (survivors < passing.length()) {
       ARROW_ASSIGN_OR_RAISE(
           auto kept,
-          arrow::compute::Filter(values, arrow::Datum(passing.data()),
+          arrow::compute::Filter(read.values, arrow::Datum(passing.data()),
                                  arrow::compute::FilterOptions::Defaults(), &exec));
-      values = kept.make_array();
+      read.values = kept.make_array();
+      int64_t row = 0;
+      std::erase_if(read.damaged, [&](uint8_t) { return !passing.Value(row++); });
     }
-    kept_.push_back(std::move(values));
+    kept_.push_back(std::move(read));
   }
   kept_rows_ = survivors;
   kept_at_ = 0;
@@ -143,6 +160,7 @@ Status SurvivorReader::FillKept(int64_t first) {
     }
     // Nothing wanted here: the columns that the filter did not read are passed over.
     for (size_t column = 0; column < spec_->selected; ++column) {
+      if (damaged_[column]) continue;
       if (std::find(inputs.begin(), inputs.end(), column) == inputs.end()) {
         open_->Skip(column, passing->length());
       }
@@ -154,7 +172,13 @@ Status SurvivorReader::FillKept(int64_t first) {
 
 Status SurvivorReader::DeliverKept(int64_t at, int64_t rows, const Sink& sink) {
   for (size_t column = 0; rows > 0 && column < spec_->selected; ++column) {
-    ARROW_RETURN_NOT_OK(sink(column, at, kept_[column]->Slice(kept_at_, rows)));
+    const Salvaged& kept = kept_[column];
+    Delivery delivery{column, at, kept.values->Slice(kept_at_, rows), kept.damaged};
+    if (!kept.damaged.empty()) {
+      delivery.damaged = delivery.damaged.subspan(static_cast<size_t>(kept_at_),
+                                                  static_cast<size_t>(rows));
+    }
+    ARROW_RETURN_NOT_OK(sink(delivery));
   }
   kept_at_ += rows;
   next_survivor_ += rows;

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "expression/filter.h"
 #include "reader/read_context.h"
 #include "reader/row_group_reader.h"
+#include "reader/salvage.h"
 
 namespace headrace::reader {
 
@@ -41,10 +43,17 @@ struct ReadSpec {
                                const expression::Filter* filter);
 };
 
-/// Takes values as they are read: `values` are those of survivors [at, at + length) of
-/// the requested run, in a selected column.
-using Sink = std::function<Status(size_t column, int64_t at,
-                                  const std::shared_ptr<arrow::Array>& values)>;
+/// Values as they are read: those of survivors [at, at + length) of the requested run, in
+/// a selected column.
+struct Delivery {
+  size_t column = 0;
+  int64_t at = 0;
+  std::shared_ptr<arrow::Array> values;
+  /// A byte a value, 1 where it could not be read and is null instead; empty: none.
+  std::span<const uint8_t> damaged;
+};
+
+using Sink = std::function<Status(const Delivery& delivery)>;
 
 /// Reads runs of survivors. A run that goes on where the last one ended continues in the
 /// open row group; any other opens its row group anew, evaluating the filter from the
@@ -76,6 +85,8 @@ class SurvivorReader {
   /// Delivers `rows` of kept_ at `at`.
   Status DeliverKept(int64_t at, int64_t rows, const Sink& sink);
   Status ReadFiltered(int64_t first, int64_t rows, const Sink& sink);
+  /// The next rows of a selected column, at `row` of the block.
+  Result<Salvaged> ReadTile(size_t column, int64_t row, int64_t rows);
   /// Evaluates the filter on the next tile; `passing` gets a boolean a row.
   Status NextTile(std::shared_ptr<arrow::BooleanArray>* passing);
   /// Reads the tile's selected columns and keeps its survivors.
@@ -85,12 +96,13 @@ class SurvivorReader {
   const ReadSpec* spec_;
   std::unique_ptr<RowGroupReader> open_;
   BlockRef block_;
-  int64_t next_row_ = 0;  // in the block: the first row not yet read
+  std::vector<bool> damaged_;  // columns of open_ that failed: read apart from it
+  int64_t next_row_ = 0;       // in the block: the first row not yet read
   int64_t next_survivor_ =
       0;  // among the block's: the first not yet delivered or skipped
   // Filtered blocks: the current tile's inputs, and its survivors not yet delivered.
   arrow::ArrayVector inputs_;
-  arrow::ArrayVector kept_;
+  std::vector<Salvaged> kept_;
   int64_t kept_at_ = 0;
   int64_t kept_rows_ = 0;
 };

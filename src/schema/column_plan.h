@@ -24,6 +24,7 @@ struct ColumnChoices {
   std::map<std::string, RaggedPolicy> ragged;
   std::map<std::string, CodesPolicy> codes;
   std::vector<PackSpec> packs;
+  ErrorPolicy on_error = ErrorPolicy::kRaise;
 
   bool operator==(const ColumnChoices&) const = default;
 };

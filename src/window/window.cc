@@ -127,6 +127,18 @@ Status Window::PutFixed(Kept* kept, DType dtype, int64_t at, const arrow::Array&
   return Status::OK();
 }
 
+Status Window::MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> damaged) {
+  Kept& kept = kept_[column];
+  if (kept.damaged == nullptr) {
+    ARROW_ASSIGN_OR_RAISE(kept.damaged, arrow::AllocateBuffer(rows_, pool_));
+    std::memset(kept.damaged->mutable_data(), 0, static_cast<size_t>(rows_));
+  }
+  const uint32_t* place = placement_.empty() ? nullptr : placement_.data();
+  Scatter<uint8_t>(damaged.data(), static_cast<int64_t>(damaged.size()), place, at,
+                   kept.damaged->mutable_data());
+  return Status::OK();
+}
+
 Status Window::Seal() {
   for (Kept& kept : kept_) {
     if (kept.arrays.size() < 2) continue;

@@ -45,6 +45,9 @@ class Window {
 
   /// Puts rows [at, at + length) in read order of a column.
   Status Put(size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values);
+  /// Marks rows from `at` in read order, a byte a row: 1 where the value put is not what
+  /// was stored, which could not be read.
+  Status MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> damaged);
   /// Ends the filling. REQUIRES: every column got every row.
   Status Seal();
 
@@ -58,6 +61,12 @@ class Window {
     return kept_[column].any_null ? kept_[column].valid->data() : nullptr;
   }
 
+  /// A byte a row in delivered order, 1 where the stored value could not be read; null
+  /// where none is so.
+  const uint8_t* damaged(size_t column) const {
+    return kept_[column].damaged == nullptr ? nullptr : kept_[column].damaged->data();
+  }
+
   /// Other columns: delivered rows [from, from + rows), gathered into new memory of
   /// `pool` (all but dictionaries and views, which share the window's).
   Result<std::shared_ptr<arrow::Array>> Gather(size_t column, int64_t from, int64_t rows,
@@ -68,6 +77,7 @@ class Window {
     std::shared_ptr<arrow::Buffer> values;
     std::shared_ptr<arrow::Buffer> valid;
     bool any_null = false;
+    std::shared_ptr<arrow::Buffer> damaged;
     arrow::ArrayVector arrays;  // not fixed: as they arrived
   };
 
