@@ -87,6 +87,7 @@ def make_plain(root: Path) -> Lake:
     lake.add_file("a.parquet", [16, 16, 16])
     lake.add_file("a/empty.parquet", [])
     lake.add_file("a/part.parquet", [2, 23])
+    lake.add_file("b.parquet", [2, 3])
     return lake
 
 
