@@ -8,6 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import headrace as hr
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 
@@ -495,3 +498,89 @@ def test_state_of_a_later_format_is_unsupported(plain) -> None:
         loader.load_state_dict(state | {"added in a later version": {"a": [1]}})
         with pytest.raises(hr.errors.Unsupported, match="2"):
             loader.load_state_dict(state | {"format": 2})
+
+
+LARGE_ROWS = 200_000
+PAGE_BYTES = 16 << 10
+READING = {"batch_size": 250, "streams": 4, "shuffle_window_rows": 4000, "num_threads": 1}
+
+
+def make_large(root: Path, *, row_group_rows: int, page_index: bool) -> int:
+    """Two files of three columns, and the bytes of the largest row group."""
+    largest = 0
+    for number, ids in enumerate(np.array_split(np.arange(LARGE_ROWS), 2)):
+        path = root / f"{number}.parquet"
+        pq.write_table(
+            pa.table({"id": ids, "x": np.sin(ids), "y": np.cos(ids)}),
+            path,
+            row_group_size=row_group_rows,
+            write_page_index=page_index,
+            data_page_size=PAGE_BYTES,
+            use_dictionary=False,
+            compression="none",
+        )
+        footer = pq.read_metadata(path)
+        sizes = [
+            footer.row_group(g).total_byte_size for g in range(footer.num_row_groups)
+        ]
+        assert len(sizes) == len(ids) // row_group_rows
+        largest = max(largest, *sizes)
+    return largest
+
+
+def bytes_of_first_batch(dataset: hr.Dataset, state: dict[str, Any] | None) -> int:
+    """What is read until a first batch is there, with next to nothing read ahead."""
+    with dataset.loader(**READING) as loader:
+        floor = loader.stats()["memory_floor"]
+    with dataset.loader(memory_budget=floor, **READING) as loader:
+        if state is not None:
+            loader.load_state_dict(state)
+        next(iter(loader))
+        lakes.check_memory(loader)
+        return loader.stats()["bytes_read"]
+
+
+def states_at(dataset: hr.Dataset, *parts: float) -> list[dict[str, Any]]:
+    with dataset.loader(**READING) as loader:
+        start = loader.state_dict()
+    return [start | {"samples": int(LARGE_ROWS * part)} for part in parts]
+
+
+@pytest.mark.parametrize("page_index", [True, False])
+def test_load_reads_a_window_and_a_row_group_prefix_of_each_stream_and_no_replay(
+    tmp_path: Path, page_index: bool
+) -> None:
+    row_group = make_large(tmp_path, row_group_rows=10_000, page_index=page_index)
+    dataset = hr.open(tmp_path)
+    fresh = bytes_of_first_batch(dataset, None)
+    bound = fresh + READING["streams"] * row_group
+    files = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert bound < 0.5 * files  # a replay of what was seen would not pass
+    for state in states_at(dataset, 0.1, 0.5, 0.9, 0.99):
+        assert bytes_of_first_batch(dataset, state) <= bound, state
+
+
+def test_load_reaches_rows_within_row_groups_by_the_offset_index(tmp_path: Path) -> None:
+    row_group = make_large(tmp_path, row_group_rows=50_000, page_index=True)
+    dataset = hr.open(tmp_path)
+    fresh = bytes_of_first_batch(dataset, None)
+    columns, row_bytes = 3, 24
+    window = READING["shuffle_window_rows"] * row_bytes
+    # A page more at both ends of what each stream reads of each column.
+    bound = fresh + window + READING["streams"] * columns * 2 * PAGE_BYTES
+    assert bound < row_group
+    for state in states_at(dataset, 0.1, 0.5, 0.9, 0.99):
+        assert bytes_of_first_batch(dataset, state) <= bound, state
+
+
+@pytest.mark.parametrize("page_index", [True, False])
+def test_load_far_into_a_large_table_goes_on_with_the_rest(
+    tmp_path: Path, page_index: bool
+) -> None:
+    make_large(tmp_path, row_group_rows=25_000, page_index=page_index)
+    dataset = hr.open(tmp_path)
+    everything = lakes.flat(lakes.deliver(dataset, **READING))
+    assert sorted(everything) == list(range(LARGE_ROWS))
+    for state in states_at(dataset, 0.5, 0.9, 0.99999):
+        rest = lakes.flat(resume(dataset, state, **READING))
+        assert rest == everything[state["samples"] :]
