@@ -39,6 +39,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory):
     return lakes.make_plain(tmp_path_factory.mktemp("plain"))
 
 
+@pytest.fixture(scope="module")
+def hive(tmp_path_factory: pytest.TempPathFactory):
+    return lakes.make_hive(tmp_path_factory.mktemp("hive"))
+
+
 def states_of(loader: hr.Loader) -> list[dict[str, Any]]:
     """The states of a pass: before the first batch, and after each."""
     states = [loader.state_dict()]
@@ -116,16 +121,16 @@ def test_state_counts_what_all_ranks_were_handed_and_nothing_prefetched(
     assert found == [*handed_out, (4, 0)]
 
 
+@pytest.mark.parametrize("table", ["plain", "hive"])
 @pytest.mark.parametrize("where", ["none", "both"])
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
 def test_resumes_at_every_batch_boundary(
-    plain, where: str, shuffle: bool, batch_size: int
+    request: pytest.FixtureRequest, table: str, where: str, shuffle: bool, batch_size: int
 ) -> None:
-    dataset = plain.open(FILTERS[where])
-    expected = lakes.expected_order(
-        plain.survivors(FILTERS[where]), shuffle=shuffle, **ORDER
-    )
+    lake = request.getfixturevalue(table)
+    dataset, blocks = lake.open(FILTERS[where]), lake.survivors(FILTERS[where])
+    expected = lakes.expected_order(blocks, shuffle=shuffle, **ORDER)
     options = {"batch_size": batch_size, "shuffle": shuffle, **ORDER}
     with dataset.loader(**options) as loader:
         *states, last = states_of(loader)
