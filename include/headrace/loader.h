@@ -97,7 +97,8 @@ class Loader {
   /// Steps of the pass that `Restart` would begin or that is under way, the same on every
   /// rank.
   Result<int64_t> Steps();
-  /// Moves to the start of an epoch.
+  /// Moves to the start of an epoch; a position loaded within it and not begun stays, so
+  /// that loops may call this before every epoch.
   Status SetEpoch(int64_t epoch);
 
   /// A few hundred bytes of JSON, the same on every rank (docs/format/loader-state.md).

@@ -243,7 +243,8 @@ class Dataset:
         Raises
         ------
         InvalidArgument
-            A policy is none of these, or a fill value is not of the column's type.
+            A policy is none of these. A fill value that the column's type, after `cast`,
+            cannot hold raises it when a loader is made.
         NotFound
             A column is not there.
 
@@ -336,7 +337,8 @@ class Dataset:
         Raises
         ------
         InvalidArgument
-            Types differ, or the name is taken.
+            The name is taken, or a column is no scalar. Types that differ, after `cast`,
+            raise it when a loader is made.
         NotFound
             A column is not there.
 

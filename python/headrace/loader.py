@@ -125,7 +125,9 @@ class Loader:
         self._passes += 1
 
     def set_epoch(self, epoch: int) -> None:
-        """Move to the start of an epoch.
+        """Move to the start of an epoch, or stay at a position just loaded within it.
+
+        So a loop that calls it before every epoch goes on where a state stopped.
 
         Parameters
         ----------

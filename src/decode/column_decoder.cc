@@ -7,9 +7,10 @@
 #include <utility>
 
 #include "decode/list_decoder.h"
-#include "decode/text.h"
+#include "schema/cast.h"
 #include "schema/convert.h"
 #include "schema/dtype.h"
+#include "schema/text.h"
 
 namespace headrace::decode {
 namespace {
@@ -50,7 +51,7 @@ struct Decoding {
 };
 
 Status DecodeObject(const Decoding& d, std::shared_ptr<arrow::Array> values) {
-  ARROW_ASSIGN_OR_RAISE(values, PlainText(values, d.pool));
+  ARROW_ASSIGN_OR_RAISE(values, schema::PlainText(values, d.pool));
   ARROW_RETURN_NOT_OK(d.CheckNulls(*values));
   const auto original = values;
   if (values->null_count() > 0) {
@@ -68,7 +69,7 @@ Status DecodeObject(const Decoding& d, std::shared_ptr<arrow::Array> values) {
 
 Status DecodeCodes(const Decoding& d, std::shared_ptr<arrow::Array> values,
                    const std::unordered_map<std::string_view, int32_t>& codes) {
-  ARROW_ASSIGN_OR_RAISE(values, PlainText(values, d.pool));
+  ARROW_ASSIGN_OR_RAISE(values, schema::PlainText(values, d.pool));
   ARROW_RETURN_NOT_OK(d.CheckNulls(*values));
   int32_t fill = 0;
   if (d.plan.nulls.kind == NullPolicy::Kind::kFill) {
@@ -78,8 +79,8 @@ Status DecodeCodes(const Decoding& d, std::shared_ptr<arrow::Array> values,
   ARROW_ASSIGN_OR_RAISE(
       Tensor tensor, schema::AllocateTensor(DType::kInt32, {values->length()}, d.pool));
   auto* out = reinterpret_cast<int32_t*>(tensor.buffer->mutable_data());
-  Status status = VisitText(*values, [&](int64_t i,
-                                         std::optional<std::string_view> text) {
+  Status status = schema::VisitText(*values, [&](int64_t i,
+                                                 std::optional<std::string_view> text) {
     if (!text) {
       out[i] = fill;
       return Status::OK();
@@ -144,11 +145,7 @@ Result<std::unique_ptr<ColumnDecoder>> ColumnDecoder::Make(
   if (plan.form != schema::Form::kCodes) return decoder;
   const auto& vocabulary = *decoder->plan_.vocabulary;
   for (size_t i = 0; i < vocabulary.size(); ++i) {
-    if (!decoder->codes_.emplace(vocabulary[i], static_cast<int32_t>(i)).second) {
-      return Error(ErrorKind::kInvalidArgument, "column \"" + plan.name + "\": '" +
-                                                    vocabulary[i] +
-                                                    "' is in its vocabulary twice");
-    }
+    decoder->codes_.emplace(vocabulary[i], static_cast<int32_t>(i));
   }
   return decoder;
 }
@@ -165,11 +162,9 @@ Status ColumnDecoder::Decode(const std::shared_ptr<arrow::Array>& values,
     case schema::Form::kScalar:
       return DecodeDecimal(d, values);
     case schema::Form::kArrow: {
-      arrow::compute::ExecContext exec(pool);
-      ARROW_ASSIGN_OR_RAISE(
-          auto cast, arrow::compute::Cast(values, plan_.cast_type,
-                                          arrow::compute::CastOptions::Safe(), &exec));
-      Append(batch, plan_.name, cast.make_array());
+      auto cast = schema::CastArray(values, plan_.cast_type, pool);
+      if (!cast.ok()) return WithContext(cast.status(), "column \"" + plan_.name + "\"");
+      Append(batch, plan_.name, std::move(*cast));
       return Status::OK();
     }
     case schema::Form::kList:
@@ -183,9 +178,9 @@ Status ColumnDecoder::Decode(const std::shared_ptr<arrow::Array>& values,
 }
 
 Status VocabularyBuilder::Add(const arrow::Array& values) {
-  ARROW_ASSIGN_OR_RAISE(auto text, PlainText(arrow::MakeArray(values.data()),
-                                             arrow::default_memory_pool()));
-  return VisitText(*text, [&](int64_t, std::optional<std::string_view> value) {
+  ARROW_ASSIGN_OR_RAISE(auto text, schema::PlainText(arrow::MakeArray(values.data()),
+                                                     arrow::default_memory_pool()));
+  return schema::VisitText(*text, [&](int64_t, std::optional<std::string_view> value) {
     if (value) seen_.emplace(*value);
     return Status::OK();
   });

@@ -69,8 +69,11 @@ Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
 Status Assembler::Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
                          std::vector<int>* pack_at) const {
   if (decoders_[column] == nullptr) return AppendFixed(drawing, column, batch, pack_at);
-  ARROW_ASSIGN_OR_RAISE(auto values, batch::Gather(drawing, column));
-  return decoders_[column]->Decode(values, drawing.locate, drawing.pool, batch);
+  auto values = batch::Gather(drawing, column);
+  if (!values.ok()) {
+    return WithContext(values.status(), "column \"" + columns_[column].name + "\"");
+  }
+  return decoders_[column]->Decode(*values, drawing.locate, drawing.pool, batch);
 }
 
 Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {

@@ -222,7 +222,7 @@ plan::LoaderState Loader::Impl::State(Cursor at) const {
 // Under mutex.
 Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
   if (closed) {
-    return Error(ErrorKind::kInvalidArgument, "the loader is closed: make a new one");
+    return Error(ErrorKind::kConflict, "the loader is closed: make a new one");
   }
   if (pass != nullptr) return pass;
   ARROW_ASSIGN_OR_RAISE(auto of, OrderOf(cursor.epoch));

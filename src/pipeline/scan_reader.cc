@@ -1,8 +1,8 @@
 #include "pipeline/scan_reader.h"
 
-#include <arrow/compute/api.h>
-
 #include <utility>
+
+#include "schema/cast.h"
 
 #include "pipeline/dataset_impl.h"
 
@@ -43,12 +43,11 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
     }
     for (size_t c = 0; c < columns.size(); ++c) {
       const auto& field = dataset_->schema->field(static_cast<int>(c));
-      if (columns[c]->type()->Equals(*field->type())) continue;
-      auto cast = arrow::compute::Cast(columns[c], field->type(),
-                                       arrow::compute::CastOptions::Safe());
+      auto cast =
+          schema::CastArray(columns[c], field->type(), arrow::default_memory_pool());
       if (!cast.ok())
         return WithContext(cast.status(), "column \"" + field->name() + "\"");
-      columns[c] = cast->make_array();
+      columns[c] = std::move(*cast);
     }
     *batch = arrow::RecordBatch::Make(dataset_->schema, rows, std::move(columns));
     return Status::OK();

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "schema/text.h"
+
 namespace headrace::reader {
 
 Result<ReadSpec> ReadSpec::Make(const table::Table& table,
@@ -94,14 +96,21 @@ Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
 Result<Salvaged> SurvivorReader::ReadTile(size_t column, int64_t row, int64_t rows) {
   if (!damaged_[column]) {
     auto values = open_->Read(column, rows);
-    if (values.ok()) return Salvaged{std::move(*values), {}};
+    if (values.ok()) {
+      ARROW_ASSIGN_OR_RAISE(auto plain, schema::WithoutView(*values, context_->pool));
+      return Salvaged{std::move(plain), {}};
+    }
     if (!context_->tolerant || KindOf(values.status()) != ErrorKind::kCorrupt) {
       return values.status();
     }
     damaged_[column] = true;
   }
-  return Salvage(*context_, block_.fragment, block_.row_group, block_.first_row + row,
-                 rows, spec_->columns[column]);
+  ARROW_ASSIGN_OR_RAISE(Salvaged salvaged,
+                        Salvage(*context_, block_.fragment, block_.row_group,
+                                block_.first_row + row, rows, spec_->columns[column]));
+  ARROW_ASSIGN_OR_RAISE(salvaged.values,
+                        schema::WithoutView(salvaged.values, context_->pool));
+  return salvaged;
 }
 
 Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
@@ -125,7 +134,10 @@ Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t surv
     auto input = std::find(inputs.begin(), inputs.end(), column);
     Salvaged read;
     if (input != inputs.end()) {
-      read.values = inputs_[static_cast<size_t>(input - inputs.begin())];
+      ARROW_ASSIGN_OR_RAISE(
+          read.values,
+          schema::WithoutView(inputs_[static_cast<size_t>(input - inputs.begin())],
+                              context_->pool));
     } else {
       ARROW_ASSIGN_OR_RAISE(
           read, ReadTile(column, next_row_ - passing.length(), passing.length()));

@@ -117,7 +117,7 @@ Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
     plan->form = Form::kObject;
     return Status::OK();
   }
-  if (decimal && cast_name.empty()) {
+  if (decimal && !nested && cast_name.empty()) {
     return Unsupported(plan->name, type.ToString() +
                                        " has no tensor dtype: ask for one, as in "
                                        "cast({\"" +
@@ -190,6 +190,14 @@ Status ApplyPolicies(const ColumnChoices& choices, ColumnPlan* plan) {
     plan->form = Form::kCodes;
     plan->dtype = plan->stored_dtype = DType::kInt32;
     plan->vocabulary = codes->vocabulary;
+    std::set<std::string_view> seen;
+    if (plan->vocabulary) {
+      for (const std::string& value : *plan->vocabulary) {
+        if (!seen.insert(value).second) {
+          return Invalid(plan->name, "'" + value + "' is in its vocabulary twice");
+        }
+      }
+    }
   }
   if (ragged != nullptr) {
     if (plan->form != Form::kList && plan->form != Form::kVariableShape) {
@@ -203,7 +211,6 @@ Status ApplyPolicies(const ColumnChoices& choices, ColumnPlan* plan) {
     }
   }
   if (nulls != nullptr) plan->nulls = *nulls;
-  ARROW_RETURN_NOT_OK(CheckFill(*plan, plan->dtype));
   return Status::OK();
 }
 
@@ -242,7 +249,6 @@ Status CheckNames(const std::vector<ColumnPlan>& plans, const ColumnChoices& cho
 Status BindPacks(const ColumnChoices& choices, std::vector<ColumnPlan>* plans) {
   for (size_t p = 0; p < choices.packs.size(); ++p) {
     const PackSpec& pack = choices.packs[p];
-    const ColumnPlan* first = nullptr;
     for (size_t i = 0; i < pack.columns.size(); ++i) {
       for (ColumnPlan& plan : *plans) {
         if (plan.name != pack.columns[i]) continue;
@@ -251,18 +257,29 @@ Status BindPacks(const ColumnChoices& choices, std::vector<ColumnPlan>* plans) {
                                         "\") takes scalar columns, found " +
                                         plan.type->ToString());
         }
-        if (first != nullptr && first->dtype != plan.dtype) {
-          return Error(ErrorKind::kInvalidArgument,
-                       "pack(\"" + pack.name + "\"): column \"" + plan.name + "\" is " +
-                           std::string(DTypeName(plan.dtype)) + ", expected " +
-                           std::string(DTypeName(first->dtype)) + " as \"" + first->name +
-                           "\": cast one of them");
-        }
-        if (first == nullptr) first = &plan;
         plan.pack = static_cast<int>(p);
         plan.pack_position = static_cast<int>(i);
       }
     }
+  }
+  return Status::OK();
+}
+
+// A tensor has one dtype.
+Status CheckPackTypes(const ColumnChoices& choices,
+                      const std::vector<ColumnPlan>& plans) {
+  std::vector<const ColumnPlan*> first(choices.packs.size());
+  for (const ColumnPlan& plan : plans) {
+    if (plan.pack < 0) continue;
+    const ColumnPlan*& other = first[static_cast<size_t>(plan.pack)];
+    if (other == nullptr) other = &plan;
+    if (other->dtype == plan.dtype) continue;
+    return Error(ErrorKind::kInvalidArgument,
+                 "pack(\"" + choices.packs[static_cast<size_t>(plan.pack)].name +
+                     "\"): column \"" + plan.name + "\" is " +
+                     std::string(DTypeName(plan.dtype)) + ", expected " +
+                     std::string(DTypeName(other->dtype)) + " as \"" + other->name +
+                     "\": cast one of them");
   }
   return Status::OK();
 }
@@ -323,10 +340,19 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
     }
   }
   ARROW_RETURN_NOT_OK(CheckSelected(selected, packed, "pack"));
+  std::vector<ColumnPlan> plans;
   for (const auto& field : selected.fields()) {
     ARROW_RETURN_NOT_OK(CastType(*field, choices).status());
+    ColumnPlan plan;
+    plan.name = field->name();
+    plan.type = field->type();
+    const auto* cast = Find(choices.casts, plan.name);
+    // What has no tensor form may still be selected, for Arrow.
+    if (PlanForm(cast == nullptr ? "" : *cast, &plan).ok()) plans.push_back(plan);
   }
-  return Status::OK();
+  ARROW_RETURN_NOT_OK(BindPacks(choices, &plans));
+  for (ColumnPlan& plan : plans) ARROW_RETURN_NOT_OK(ApplyPolicies(choices, &plan));
+  return CheckNames(plans, choices);
 }
 
 Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
@@ -354,7 +380,11 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
     plans.push_back(std::move(plan));
   }
   ARROW_RETURN_NOT_OK(BindPacks(choices, &plans));
-  for (ColumnPlan& plan : plans) ARROW_RETURN_NOT_OK(ApplyPolicies(choices, &plan));
+  ARROW_RETURN_NOT_OK(CheckPackTypes(choices, plans));
+  for (ColumnPlan& plan : plans) {
+    ARROW_RETURN_NOT_OK(ApplyPolicies(choices, &plan));
+    ARROW_RETURN_NOT_OK(CheckFill(plan, plan.dtype));
+  }
   ARROW_RETURN_NOT_OK(CheckNames(plans, choices));
   return plans;
 }

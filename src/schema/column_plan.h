@@ -77,7 +77,9 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
 Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
                                                   const ColumnChoices& choices);
 
-/// Checks that every policy names a selected column and suits its type.
+/// Checks that every policy names a selected column and suits its type, so far as a later
+/// cast could not mend it: fill and pad values, and whether packed columns are of one
+/// dtype, are judged by BindColumns.
 Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices);
 
 }  // namespace headrace::schema

@@ -9,7 +9,12 @@
 #include <optional>
 #include <string_view>
 
-namespace headrace::decode {
+namespace headrace::schema {
+
+/// String and binary views, which Arrow's kernels hardly know, as large strings and
+/// binaries; others as they are.
+Result<std::shared_ptr<arrow::Array>> WithoutView(
+    const std::shared_ptr<arrow::Array>& values, arrow::MemoryPool* pool);
 
 /// Dictionaries and views as plain string or binary arrays; others as they are.
 Result<std::shared_ptr<arrow::Array>> PlainText(
@@ -41,4 +46,4 @@ Status VisitText(const arrow::Array& values, Visit&& visit) {
   }
 }
 
-}  // namespace headrace::decode
+}  // namespace headrace::schema

@@ -1,0 +1,40 @@
+#include "schema/text.h"
+
+#include <arrow/compute/api.h>
+
+namespace headrace::schema {
+namespace {
+
+Result<std::shared_ptr<arrow::Array>> CastText(
+    const std::shared_ptr<arrow::Array>& values,
+    const std::shared_ptr<arrow::DataType>& type, arrow::MemoryPool* pool) {
+  arrow::compute::ExecContext exec(pool);
+  ARROW_ASSIGN_OR_RAISE(
+      auto cast,
+      arrow::compute::Cast(values, type, arrow::compute::CastOptions::Safe(), &exec));
+  return cast.make_array();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<arrow::Array>> WithoutView(
+    const std::shared_ptr<arrow::Array>& values, arrow::MemoryPool* pool) {
+  switch (values->type_id()) {
+    case arrow::Type::STRING_VIEW:
+      return CastText(values, arrow::large_utf8(), pool);
+    case arrow::Type::BINARY_VIEW:
+      return CastText(values, arrow::large_binary(), pool);
+    default:
+      return values;
+  }
+}
+
+Result<std::shared_ptr<arrow::Array>> PlainText(
+    const std::shared_ptr<arrow::Array>& values, arrow::MemoryPool* pool) {
+  if (values->type_id() != arrow::Type::DICTIONARY) return WithoutView(values, pool);
+  const auto& type = static_cast<const arrow::DictionaryType&>(*values->type());
+  ARROW_ASSIGN_OR_RAISE(auto plain, CastText(values, type.value_type(), pool));
+  return WithoutView(plain, pool);
+}
+
+}  // namespace headrace::schema
