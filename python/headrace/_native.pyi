@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ArrowColumn:
-    """A column as an Arrow array."""
+    """An Arrow array, for pyarrow."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """Capsules of the Arrow C data interface: no copy."""
@@ -17,6 +17,12 @@ class ScanSummary:
     def to_json(self) -> str: ...
 
     def __str__(self) -> str: ...
+
+class ScanBatches:
+    """A scan, batch by batch; one thread at a time."""
+
+    def next(self) -> ArrowColumn | None:
+        """Rows as structs, or None at the end."""
 
 class Dataset:
     """headrace::Dataset."""
@@ -43,9 +49,13 @@ class Dataset:
 
     def pack(self, name: str, columns: Sequence[str]) -> Dataset: ...
 
+    def on_error(self, policy: str) -> Dataset: ...
+
     def count_rows(self) -> int: ...
 
     def explain(self) -> ScanSummary: ...
+
+    def scan(self) -> ScanBatches: ...
 
     @property
     def fingerprint(self) -> str: ...
