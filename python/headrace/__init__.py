@@ -13,9 +13,10 @@ out of a C++ core.
 
 from . import errors
 from ._version import __version__
-from .dataset import Dataset, open
+from .dataset import Dataset
 from .errors import HeadraceError
 from .loader import Loader
+from .opening import open
 from .policies import fill, pad
 from .scan_summary import ScanSummary
 

@@ -1,7 +1,5 @@
 """Datasets: what a sample is, column by column."""
 
-import os
-import pathlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,90 +16,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-__all__ = ["Dataset", "open"]
-
-
-def open(
-    uri: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
-    *,
-    storage_options: Mapping[str, str] | None = None,
-    partition_types: Mapping[str, str] | None = None,
-) -> "Dataset":
-    """Open Parquet where it lies.
-
-    The footers of all files are read once, and the version that they describe is pinned:
-    files that change later are an error, never other rows. No row is read.
-
-    Parameters
-    ----------
-    uri : str, PathLike or list of those
-        A file, a directory (Hive partitions are found), a glob, or a list. Local paths, or
-        URIs of the storage systems in docs/guide/storage.md.
-    storage_options : dict of str to str, optional
-        How storage is reached: `region`, `endpoint_override`, `access_key`, `secret_key`,
-        `anonymous`, ... They are never printed.
-    partition_types : dict of str to str, optional
-        Types of Hive partition columns ("int16", "string", "date32", ...). Columns not
-        named are inferred: int32, int64, date32, else string.
-
-    Returns
-    -------
-    Dataset
-        All columns and rows of the version.
-
-    Raises
-    ------
-    InvalidArgument
-        An argument is not of the types above, or a storage option is not known.
-    NotFound
-        There is no such table, or it has no Parquet files.
-    Corrupt
-        A footer is damaged; the message names the file.
-    SchemaMismatch
-        Files disagree on a column; the message names file and column.
-    Denied, Unavailable
-        Storage refused, or did not answer.
-
-    Notes
-    -----
-    Survivor counts of filters are remembered in `HEADRACE_CACHE_DIR`, else
-    `XDG_CACHE_HOME/headrace`, else `~/.cache/headrace`. May be called from any thread.
-
-    Examples
-    --------
-    >>> import headrace as hr
-    >>> flights = hr.open("lake/flights")  # doctest: +SKIP
-    """
-    storage = _validate.mapping("storage_options", storage_options or {}, "a dict of str")
-    types = _validate.mapping("partition_types", partition_types or {}, "a dict of str")
-    for parameter, values in (("storage_options", storage), ("partition_types", types)):
-        for name, value in values.items():
-            if not isinstance(value, str):
-                # Values may be secrets: the message has their type only.
-                raise _validate.rejected(
-                    f"{parameter}[{name!r}]", type(value), "a value that is a string"
-                )
-    return Dataset(
-        _native.Dataset.open(
-            uris=_validate.paths("uri", uri),
-            storage_options=storage,
-            partition_types=types,
-            cache_folder=_cache_folder(),
-        )
-    )
-
-
-def _cache_folder() -> str:
-    chosen = os.environ.get("HEADRACE_CACHE_DIR")
-    if chosen is not None:
-        return chosen  # empty: nothing is remembered
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base:
-        return str(pathlib.Path(base) / "headrace")
-    try:
-        return str(pathlib.Path.home() / ".cache" / "headrace")
-    except RuntimeError:  # no home: nothing is remembered
-        return ""
+__all__ = ["Dataset"]
 
 
 class Dataset:

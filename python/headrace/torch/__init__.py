@@ -65,6 +65,8 @@ class LoaderDataset(IterableDataset[Batch]):
     def __init__(self, loader: Loader) -> None:
         super().__init__()
         self._loader = loader
+        # Trainers take it for the steps of every epoch, also when a state was loaded.
+        self._epoch_steps = len(loader)
 
     def __iter__(self) -> Iterator[Batch]:
         if get_worker_info() is not None:
@@ -75,7 +77,8 @@ class LoaderDataset(IterableDataset[Batch]):
         return iter(self._loader)
 
     def __len__(self) -> int:
-        return len(self._loader)
+        """Return the steps of a whole epoch, as of when the dataset was made."""
+        return self._epoch_steps
 
     def set_epoch(self, epoch: int) -> None:
         """Move to the start of an epoch, as `Loader.set_epoch`."""
