@@ -24,6 +24,22 @@ def test_documents_that_sources_name_are_there() -> None:
     assert docs.check_named(TREE) == []
 
 
+def test_source_files_that_the_architecture_names_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"(?<![\w/.-])([\w./-]+\.(?:h|cc|py|pyi|toml))\b", text)
+    known = [f"/{path}" for path in TREE.paths]
+    placeholders = {"x_test.cc", "x_benchmark.cc"}
+    missing = [
+        name
+        for name in named
+        if "NAME" not in name
+        and name not in placeholders
+        and not any(path.endswith(f"/{name}") for path in known)
+    ]
+    assert len(named) > 50
+    assert missing == []
+
+
 def test_every_error_kind_has_a_page_and_every_page_a_kind() -> None:
     header = (ROOT / "include/headrace/result.h").read_text()
     enumeration = re.search(r"enum class ErrorKind \{(.*?)\};", header, re.DOTALL)
