@@ -32,7 +32,7 @@ class ProcessLoader {
     if (getpid() != process_) {
       // A child of fork has none of the loader's threads: to join them would wait for
       // ever.
-      (void)loader_.release();
+      static_cast<void>(loader_.release());
       return;
     }
     nb::gil_scoped_release released;

@@ -7,7 +7,16 @@ from typing import Any
 
 from .errors import InvalidArgument
 
-__all__ = ["boolean", "integer", "mapping", "names", "paths", "rejected", "text"]
+__all__ = [
+    "boolean",
+    "integer",
+    "mapping",
+    "names",
+    "paths",
+    "rejected",
+    "text",
+    "text_mapping",
+]
 
 INT64_MAX = 2**63 - 1
 
@@ -67,6 +76,21 @@ def mapping(parameter: str, values: Any, expected: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise rejected(parameter, values, expected)
     return {text(f"a key of {parameter}", k): v for k, v in values.items()}
+
+
+def text_mapping(parameter: str, values: Any) -> dict[str, str]:
+    """Return a dict of str to str. Values may be secrets: messages have their type only."""
+    expected = "expected a dict of str to str"
+    if not isinstance(values, Mapping):
+        raise InvalidArgument(
+            f"{parameter} is of type {type(values).__name__}: {expected}"
+        )
+    for key, value in values.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InvalidArgument(
+                f"{parameter}[{key!r}] is of type {type(value).__name__}: {expected}"
+            )
+    return dict(values)
 
 
 def paths(parameter: str, value: Any) -> list[str]:

@@ -43,7 +43,8 @@ def open(
     InvalidArgument
         An argument is not of the types above, or a storage option is not known.
     NotFound
-        There is no such table, or it has no Parquet files.
+        There is no such table, or it has no data files: every file counts whose name does
+        not begin with `_` or `.`.
     Corrupt
         A footer is damaged; the message names the file.
     SchemaMismatch
@@ -61,15 +62,8 @@ def open(
     >>> import headrace as hr
     >>> flights = hr.open("lake/flights")  # doctest: +SKIP
     """
-    storage = _validate.mapping("storage_options", storage_options or {}, "a dict of str")
-    types = _validate.mapping("partition_types", partition_types or {}, "a dict of str")
-    for parameter, values in (("storage_options", storage), ("partition_types", types)):
-        for name, value in values.items():
-            if not isinstance(value, str):
-                # Values may be secrets: the message has their type only.
-                raise _validate.rejected(
-                    f"{parameter}[{name!r}]", type(value), "a value that is a string"
-                )
+    storage = _validate.text_mapping("storage_options", storage_options or {})
+    types = _validate.text_mapping("partition_types", partition_types or {})
     return Dataset(
         _native.Dataset.open(
             uris=_validate.paths("uri", uri),

@@ -1,5 +1,6 @@
 #include "batch/draw.h"
 
+#include <arrow/array/builder_primitive.h>
 #include <arrow/array/concatenate.h>
 #include <arrow/compute/api.h>
 #include <arrow/device.h>

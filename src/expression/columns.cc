@@ -4,13 +4,13 @@
 #include <numeric>
 #include <string_view>
 
+#include "base/closest.h"
 #include "expression/text.h"
 
 namespace headrace::expression {
 namespace {
 
-constexpr size_t kColumnsListed = 10;
-constexpr size_t kColumnsCompared = 2000;
+constexpr size_t kColumnsNamed = 2000;
 
 using Path = std::vector<int>;
 
@@ -55,29 +55,10 @@ Result<bool> Find(const arrow::FieldVector& fields, std::string_view name, Path*
   return false;
 }
 
-/// Edits (insert, delete, replace) between two names, blind to ASCII case.
-size_t Distance(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  };
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
 void ListNames(const arrow::FieldVector& fields, const std::string& prefix,
                std::vector<std::string>* names) {
   for (const auto& field : fields) {
-    if (names->size() >= kColumnsCompared) return;
+    if (names->size() >= kColumnsNamed) return;
     names->push_back(prefix + field->name());
     if (field->type()->id() == arrow::Type::STRUCT) {
       ListNames(field->type()->fields(), names->back() + ".", names);
@@ -88,23 +69,11 @@ void ListNames(const arrow::FieldVector& fields, const std::string& prefix,
 Status Unknown(const arrow::Schema& schema, const std::string& name) {
   std::vector<std::string> names;
   ListNames(schema.fields(), "", &names);
-  // Distances of very long names say nothing and cost much.
-  const std::string_view head = std::string_view(name).substr(0, 100);
-  std::vector<std::pair<size_t, size_t>> order;
-  for (size_t i = 0; i < names.size(); ++i) {
-    order.emplace_back(Distance(head, std::string_view(names[i]).substr(0, 100)), i);
-  }
-  std::sort(order.begin(), order.end());
-  std::string listed;
-  for (size_t i = 0; i < std::min(order.size(), kColumnsListed); ++i) {
-    listed += (i > 0 ? ", " : "") + NameText(names[order[i].second]);
-  }
-  if (order.size() > kColumnsListed) {
-    listed += " and " + std::to_string(order.size() - kColumnsListed) + " more";
-  }
+  for (std::string& there : names) there = NameText(there);
   return Error(ErrorKind::kNotFound,
                "the filter names column " + NameText(name) + ", which is not there; " +
-                   (listed.empty() ? "there are no columns" : "there are: " + listed));
+                   (names.empty() ? "there are no columns"
+                                  : "there are: " + base::ListClosest(name, names)));
 }
 
 /// The way that a reference means; empty: not there.

@@ -265,7 +265,7 @@ class Printer {
 }  // namespace
 
 std::string LiteralText(const arrow::Scalar& literal, const arrow::DataType* implied) {
-  const std::string value = literal.is_valid ? ValueText(literal) : "null";
+  std::string value = literal.is_valid ? ValueText(literal) : "null";
   if (IsNatural(*literal.type) ||
       (implied != nullptr &&
        (implied == literal.type.get() || implied->Equals(*literal.type)))) {

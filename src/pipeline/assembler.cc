@@ -1,5 +1,6 @@
 #include "pipeline/assembler.h"
 
+#include <cstring>
 #include <utility>
 
 #include "schema/tensor.h"
@@ -31,18 +32,19 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
   return columns;
 }
 
-Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
-                              TensorBatch* batch, std::vector<int>* pack_at) const {
+Result<Assembler::Place> Assembler::PlaceOf(const batch::Drawing& drawing, size_t column,
+                                            TensorBatch* batch,
+                                            std::vector<int>* pack_at) const {
   const schema::ColumnPlan& plan = columns_[column];
   std::string name = plan.name;
   std::vector<int64_t> shape = {drawing.rows};
-  int64_t stride = 1;
   int at = -1;
+  Place place;
   if (plan.pack >= 0) {
     const PackSpec& pack = packs_[static_cast<size_t>(plan.pack)];
     name = pack.name;
-    stride = static_cast<int64_t>(pack.columns.size());
-    shape.push_back(stride);
+    place.stride = static_cast<int64_t>(pack.columns.size());
+    shape.push_back(place.stride);
     at = (*pack_at)[static_cast<size_t>(plan.pack)];
   }
   if (at < 0) {
@@ -53,12 +55,19 @@ Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
     batch->columns.emplace_back(std::move(tensor));
     if (plan.pack >= 0) (*pack_at)[static_cast<size_t>(plan.pack)] = at;
   }
+  place.out =
+      std::get<Tensor>(batch->columns[static_cast<size_t>(at)]).buffer->mutable_data() +
+      plan.pack_position * ByteWidth(plan.dtype);
+  return place;
+}
+
+Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
+                              TensorBatch* batch, std::vector<int>* pack_at) const {
+  const schema::ColumnPlan& plan = columns_[column];
+  ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, batch, pack_at));
   Tensor mask;
-  uint8_t* out =
-      std::get<Tensor>(batch->columns[static_cast<size_t>(at)]).buffer->mutable_data();
-  ARROW_RETURN_NOT_OK(batch::DrawFixed(drawing, column, plan,
-                                       out + plan.pack_position * ByteWidth(plan.dtype),
-                                       stride, &mask));
+  ARROW_RETURN_NOT_OK(
+      batch::DrawFixed(drawing, column, plan, place.out, place.stride, &mask));
   if (mask.buffer != nullptr) {
     batch->names.push_back(plan.name + "_mask");
     batch->columns.emplace_back(std::move(mask));
@@ -66,14 +75,37 @@ Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
   return Status::OK();
 }
 
-Status Assembler::Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                         std::vector<int>* pack_at) const {
-  if (decoders_[column] == nullptr) return AppendFixed(drawing, column, batch, pack_at);
+Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
+                                TensorBatch* batch, std::vector<int>* pack_at) const {
+  const schema::ColumnPlan& plan = columns_[column];
   auto values = batch::Gather(drawing, column);
   if (!values.ok()) {
-    return WithContext(values.status(), "column \"" + columns_[column].name + "\"");
+    return WithContext(values.status(), "column \"" + plan.name + "\"");
   }
-  return decoders_[column]->Decode(*values, drawing.locate, drawing.pool, batch);
+  if (plan.pack < 0) {
+    return decoders_[column]->Decode(*values, drawing.locate, drawing.pool, batch);
+  }
+  TensorBatch decoded;
+  ARROW_RETURN_NOT_OK(
+      decoders_[column]->Decode(*values, drawing.locate, drawing.pool, &decoded));
+  ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, batch, pack_at));
+  const uint8_t* in = std::get<Tensor>(decoded.columns[0]).data();
+  const int64_t width = ByteWidth(plan.dtype);
+  for (int64_t i = 0; i < drawing.rows; ++i) {
+    std::memcpy(place.out + i * place.stride * width, in + i * width,
+                static_cast<size_t>(width));
+  }
+  for (size_t c = 1; c < decoded.columns.size(); ++c) {  // its mask
+    batch->names.push_back(std::move(decoded.names[c]));
+    batch->columns.push_back(std::move(decoded.columns[c]));
+  }
+  return Status::OK();
+}
+
+Status Assembler::Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                         std::vector<int>* pack_at) const {
+  return decoders_[column] == nullptr ? AppendFixed(drawing, column, batch, pack_at)
+                                      : AppendDecoded(drawing, column, batch, pack_at);
 }
 
 Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {

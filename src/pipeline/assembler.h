@@ -40,6 +40,16 @@ class Assembler {
                 std::vector<int>* pack_at) const;
   Status AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
                      std::vector<int>* pack_at) const;
+  Status AppendDecoded(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                       std::vector<int>* pack_at) const;
+  /// The tensor that a fixed-width column goes to: its own, or its pack's, which the
+  /// first of its columns makes.
+  struct Place {
+    uint8_t* out = nullptr;
+    int64_t stride = 1;  // elements
+  };
+  Result<Place> PlaceOf(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
+                        std::vector<int>* pack_at) const;
 
   std::vector<schema::ColumnPlan> columns_;
   std::vector<PackSpec> packs_;

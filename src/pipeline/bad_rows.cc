@@ -93,7 +93,7 @@ class Search {
     const Part part(drawing_, origins_,
                     {samples.begin() + static_cast<int64_t>(from),
                      samples.begin() + static_cast<int64_t>(to)});
-    const Status status = assembler_.Check(part.drawing(), column);
+    Status status = assembler_.Check(part.drawing(), column);
     if (status.ok()) return Status::OK();
     if (!IsOfRows(status)) return status;
     if (to - from == 1) {

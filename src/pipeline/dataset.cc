@@ -54,6 +54,10 @@ Status DatasetImpl::Bind() {
     stored.push_back(column.field->WithName(name));
   }
   stored_schema = arrow::schema(stored);
+  // Names of no column at all are told from those that are not selected.
+  for (const std::string& name : choices.Names()) {
+    ARROW_RETURN_NOT_OK(schema::ResolveColumn(*table->schema(), name).status());
+  }
   ARROW_RETURN_NOT_OK(schema::CheckChoices(*stored_schema, choices));
   for (const auto& field : stored) {
     ARROW_ASSIGN_OR_RAISE(auto type, schema::CastType(*field, choices));

@@ -1,5 +1,9 @@
 #include "pipeline/dataset_json.h"
 
+#include <arrow/util/string.h>
+#include <arrow/util/utf8.h>
+
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
@@ -10,6 +14,45 @@
 namespace headrace {
 
 using nlohmann::json;
+
+// Bytes that are no UTF-8, which JSON cannot hold, go as {"hex": "FF00"}.
+static json TextToJson(const std::string& text) {
+  arrow::util::InitializeUTF8();
+  if (arrow::util::ValidateUTF8(text)) return text;
+  return {{"hex", arrow::HexEncode(text)}};
+}
+
+static std::string TextFromJson(const json& j) {
+  if (j.is_string()) return j.get<std::string>();
+  const auto hex = j.at("hex").get<std::string>();
+  std::string text(hex.size() / 2, '\0');
+  for (size_t i = 0; i < text.size(); ++i) {
+    auto* byte = reinterpret_cast<uint8_t*>(&text[i]);
+    if (!arrow::ParseHexValue(hex.data() + 2 * i, byte).ok()) return "";
+  }
+  return text;
+}
+
+static json TextsToJson(const std::vector<std::string>& texts) {
+  json list = json::array();
+  for (const std::string& text : texts) list.push_back(TextToJson(text));
+  return list;
+}
+
+static std::vector<std::string> TextsFromJson(const json& list) {
+  std::vector<std::string> texts;
+  texts.reserve(list.size());
+  for (const json& text : list) texts.push_back(TextFromJson(text));
+  return texts;
+}
+
+// The value of a word; a json::exception that names the word for another one.
+template <typename E>
+static E Word(const json& j, std::initializer_list<std::pair<const char*, E>> words) {
+  json known;
+  for (const auto& [word, value] : words) known[word] = static_cast<int>(value);
+  return static_cast<E>(known.at(j.get<std::string>()).template get<int>());
+}
 
 // Found by nlohmann-json by argument-dependent lookup.
 static void to_json(json& j, const Number& number) {
@@ -38,19 +81,20 @@ static void to_json(json& j, const NullPolicy& policy) {
       j = "mask";
       return;
     case NullPolicy::Kind::kFill:
-      j = policy.fill_text ? json{{"fill", *policy.fill_text}}
+      j = policy.fill_text ? json{{"fill", TextToJson(*policy.fill_text)}}
                            : json{{"fill", policy.fill}};
   }
 }
 
 static void from_json(const json& j, NullPolicy& policy) {
   if (j.is_string()) {
-    policy.kind = j == "mask" ? NullPolicy::Kind::kMask : NullPolicy::Kind::kError;
+    policy.kind = Word<NullPolicy::Kind>(
+        j, {{"error", NullPolicy::Kind::kError}, {"mask", NullPolicy::Kind::kMask}});
     return;
   }
   policy.kind = NullPolicy::Kind::kFill;
-  if (j.at("fill").is_string()) {
-    policy.fill_text = j.at("fill").get<std::string>();
+  if (j.at("fill").is_string() || j.at("fill").contains("hex")) {
+    policy.fill_text = TextFromJson(j.at("fill"));
   } else {
     policy.fill = j.at("fill").get<Number>();
   }
@@ -72,8 +116,8 @@ static void to_json(json& j, const RaggedPolicy& policy) {
 
 static void from_json(const json& j, RaggedPolicy& policy) {
   if (j.is_string()) {
-    policy.kind =
-        j == "ragged" ? RaggedPolicy::Kind::kRagged : RaggedPolicy::Kind::kError;
+    policy.kind = Word<RaggedPolicy::Kind>(j, {{"error", RaggedPolicy::Kind::kError},
+                                               {"ragged", RaggedPolicy::Kind::kRagged}});
     return;
   }
   policy.kind = RaggedPolicy::Kind::kPad;
@@ -82,11 +126,11 @@ static void from_json(const json& j, RaggedPolicy& policy) {
 }
 
 static void to_json(json& j, const CodesPolicy& policy) {
-  j = policy.vocabulary ? json(*policy.vocabulary) : json(nullptr);
+  j = policy.vocabulary ? TextsToJson(*policy.vocabulary) : json(nullptr);
 }
 
 static void from_json(const json& j, CodesPolicy& policy) {
-  if (!j.is_null()) policy.vocabulary = j.get<std::vector<std::string>>();
+  if (!j.is_null()) policy.vocabulary = TextsFromJson(j);
 }
 
 static void to_json(json& j, const PackSpec& pack) {
@@ -98,17 +142,23 @@ static void from_json(const json& j, PackSpec& pack) {
   pack.columns = j.at("columns").get<std::vector<std::string>>();
 }
 
-NLOHMANN_JSON_SERIALIZE_ENUM(ErrorPolicy, {{ErrorPolicy::kRaise, "raise"},
-                                           {ErrorPolicy::kSkip, "skip"},
-                                           {ErrorPolicy::kNull, "null"}})
+static void to_json(json& j, ErrorPolicy policy) {
+  constexpr const char* kWords[] = {"raise", "skip", "null"};
+  j = kWords[static_cast<int>(policy)];
+}
+
+static void from_json(const json& j, ErrorPolicy& policy) {
+  policy = Word<ErrorPolicy>(j, {{"raise", ErrorPolicy::kRaise},
+                                 {"skip", ErrorPolicy::kSkip},
+                                 {"null", ErrorPolicy::kNull}});
+}
 
 namespace {
 
 constexpr int kFormat = 1;
 constexpr size_t kColumnsShown = 30;
 
-// Bytes that are no UTF-8 (binary vocabularies) are kept as Latin-1 is: the text is ours
-// alone.
+// What is left of bytes that are no UTF-8, as in names of columns, is shown as such.
 std::string Dump(const json& value, int indent = -1) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);
 }
@@ -154,7 +204,7 @@ namespace pipeline {
 std::string DatasetToJson(const DatasetImpl& dataset) {
   json j;
   j["format"] = kFormat;
-  j["uris"] = dataset.table->uris();
+  j["uris"] = TextsToJson(dataset.table->uris());
   j["storage_options"] = dataset.options.storage_options;
   j["partition_types"] = dataset.options.partition_types;
   j["cache_folder"] = dataset.options.cache_folder;
@@ -180,14 +230,14 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
   DatasetDescription d;
   try {
     const json j = json::parse(text);
-    if (j.at("format").get<int>() > kFormat) {
+    const int format = j.at("format").get<int>();
+    if (format < 1 || format > kFormat) {
       return Error(ErrorKind::kUnsupported,
-                   "the dataset's JSON is of format " +
-                       std::to_string(j.at("format").get<int>()) +
-                       ", this build reads up to " + std::to_string(kFormat) +
+                   "the dataset's JSON is of format " + std::to_string(format) +
+                       ", this build reads 1 to " + std::to_string(kFormat) +
                        ": use a newer headrace");
     }
-    d.uris = j.at("uris").get<std::vector<std::string>>();
+    d.uris = TextsFromJson(j.at("uris"));
     d.options.storage_options =
         j.at("storage_options").get<std::map<std::string, std::string>>();
     d.options.partition_types =

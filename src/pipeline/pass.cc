@@ -307,14 +307,7 @@ std::string Pass::LocationOf(int64_t step, int64_t sample) const {
     }
     run = order_.StreamRuns(ref.stream, window.first + read_position, 1)[0];
   }
-  const plan::Block& block = context_->scan->blocks()[static_cast<size_t>(run.block)];
-  const std::string path = context_->scan->dataset().table->DisplayPath(block.fragment);
-  if (context_->scan->Ref(run.block, context_->survivors).filtered) {
-    return " (" + path + ", row group " + std::to_string(block.row_group) + ", row " +
-           std::to_string(run.first_survivor) + " of those that pass the filter)";
-  }
-  return " (" + path + ", row " +
-         std::to_string(block.first_row_in_file + run.first_survivor) + ")";
+  return context_->scan->LocationOf(run.block, run.first_survivor, context_->survivors);
 }
 
 bool Pass::WaitReady(int64_t timeout_ms) {

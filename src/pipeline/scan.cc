@@ -65,6 +65,18 @@ reader::BlockRef Scan::Ref(int64_t block, const SurvivorCounts& survivors) const
   return ref;
 }
 
+std::string Scan::LocationOf(int64_t block, int64_t survivor,
+                             const SurvivorCounts& survivors) const {
+  const plan::Block& found = blocks_[static_cast<size_t>(block)];
+  const std::string path = dataset_->table->DisplayPath(found.fragment);
+  if (Ref(block, survivors).filtered) {
+    return " (" + path + ", row group " + std::to_string(found.row_group) + ", row " +
+           std::to_string(survivor) + " of those that pass the filter)";
+  }
+  return " (" + path + ", row " + std::to_string(found.first_row_in_file + survivor) +
+         ")";
+}
+
 Result<SurvivorCounts> Scan::CountSurvivors(const reader::ReadContext& context,
                                             base::Executor& executor) const {
   auto by_statistics = [&](int64_t block) -> int64_t {

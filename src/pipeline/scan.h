@@ -40,6 +40,9 @@ class Scan {
   /// The block as readers take it. With `survivors`, a block that keeps all its rows is
   /// not filtered again.
   reader::BlockRef Ref(int64_t block, const SurvivorCounts& survivors) const;
+  /// Where a block's survivor lies, for messages: " (path, row 7)".
+  std::string LocationOf(int64_t block, int64_t survivor,
+                         const SurvivorCounts& survivors) const;
   Result<ScanSummary> Summarize(const reader::ReadContext& context) const;
   int64_t row_groups_pruned() const;
 

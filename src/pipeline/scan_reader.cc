@@ -2,9 +2,8 @@
 
 #include <utility>
 
-#include "schema/cast.h"
-
 #include "pipeline/dataset_impl.h"
+#include "schema/cast.h"
 
 namespace headrace::pipeline {
 
@@ -39,21 +38,42 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
     }
     if (rows == 0) {
       ++next_block_;
+      block_rows_ = 0;
       continue;
     }
     for (size_t c = 0; c < columns.size(); ++c) {
       const auto& field = dataset_->schema->field(static_cast<int>(c));
       auto cast =
           schema::CastArray(columns[c], field->type(), arrow::default_memory_pool());
-      if (!cast.ok())
-        return WithContext(cast.status(), "column \"" + field->name() + "\"");
+      if (!cast.ok()) return Locate(cast.status(), *columns[c], static_cast<int>(c));
       columns[c] = std::move(*cast);
     }
+    block_rows_ += rows;
     *batch = arrow::RecordBatch::Make(dataset_->schema, rows, std::move(columns));
     return Status::OK();
   }
   *batch = nullptr;
   return Status::OK();
+}
+
+Status ScanReader::Locate(const Status& status, const arrow::Array& values,
+                          int column) const {
+  const auto& field = dataset_->schema->field(column);
+  auto fits = [&](int64_t first, int64_t rows) {
+    return schema::CastArray(values.Slice(first, rows), field->type(),
+                             arrow::default_memory_pool())
+        .ok();
+  };
+  int64_t first = 0;
+  for (int64_t rows = values.length(); rows > 1;) {
+    const int64_t half = rows / 2;
+    const bool in_second = fits(first, half);
+    first += in_second ? half : 0;
+    rows = in_second ? rows - half : half;
+  }
+  return WithContext(status, "column \"" + field->name() + "\"" +
+                                 scan_->LocationOf(static_cast<int64_t>(next_block_),
+                                                   block_rows_ + first, nullptr));
 }
 
 }  // namespace headrace::pipeline

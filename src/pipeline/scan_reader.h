@@ -24,6 +24,8 @@ class ScanReader : public arrow::RecordBatchReader {
 
  private:
   ScanReader() = default;
+  /// The error of a cast, with the column and the first row that does not fit.
+  Status Locate(const Status& status, const arrow::Array& values, int column) const;
 
   std::shared_ptr<const DatasetImpl> dataset_;
   reader::ReadCounters counters_;
@@ -31,6 +33,7 @@ class ScanReader : public arrow::RecordBatchReader {
   std::shared_ptr<const Scan> scan_;
   std::unique_ptr<reader::SurvivorReader> survivors_;
   size_t next_block_ = 0;
+  int64_t block_rows_ = 0;  // survivors of the block that were read
 };
 
 }  // namespace headrace::pipeline

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <utility>
 
+#include "base/one_line.h"
 #include "reader/catch_parquet.h"
 #include "reader/file_schema.h"
 #include "schema/column_path.h"
@@ -208,8 +209,9 @@ Status RowGroupReader::Locate(const Status& status, size_t column) const {
                             std::to_string(file_->row_group) + ", column \"" +
                             fields_[column]->name() + "\"";
   if (kind == ErrorKind::kUnsupported) return WithContext(status, where);
+  ARROW_RETURN_NOT_OK(table_->CheckUnchanged(fragment_));
   return Error(ErrorKind::kCorrupt,
-               where + ": " + status.message() +
+               where + ": " + base::OneLine(status.message()) +
                    ": the file is damaged; restore it, or find what else "
                    "is broken with `headrace verify`");
 }

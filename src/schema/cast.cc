@@ -101,7 +101,7 @@ Result<std::shared_ptr<arrow::Array>> CastChild(
                                               type->field(0)->type(), pool));
   data->type = type;
   data->child_data[0] = child->data();
-  return arrow::MakeArray(std::move(data));
+  return arrow::MakeArray(data);
 }
 
 }  // namespace

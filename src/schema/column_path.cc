@@ -1,20 +1,21 @@
 #include "schema/column_path.h"
 
-#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/closest.h"
 
 namespace headrace::schema {
 namespace {
 
-constexpr int kNamesShown = 12;
-
-std::string NamesOf(const arrow::FieldVector& fields) {
-  std::string names;
-  int shown = 0;
-  for (const auto& field : fields) {
-    if (shown++ == kNamesShown) return names + ", ...";
-    names += (names.empty() ? "" : ", ") + field->name();
-  }
-  return names.empty() ? "none" : names;
+Status Unknown(const std::string& name, const std::string& where,
+               const arrow::FieldVector& fields) {
+  std::vector<std::string> names;
+  names.reserve(fields.size());
+  for (const auto& field : fields) names.push_back(field->name());
+  return Error(ErrorKind::kNotFound,
+               "column \"" + name + "\" is not in " + where + "; there are: " +
+                   base::ListClosest(name.substr(name.rfind('.') + 1), names));
 }
 
 // Follows `rest` below `parent`, trying ever longer names so that a name with a dot is
@@ -56,14 +57,10 @@ Result<ColumnPath> ResolveColumn(const arrow::Schema& schema, std::string_view n
       return found;
     }
     if (parent->type()->id() == arrow::Type::STRUCT) {
-      return Error(ErrorKind::kNotFound,
-                   "column \"" + text + "\" is not in the table: \"" + parent->name() +
-                       "\" has the fields " + NamesOf(parent->type()->fields()));
+      return Unknown(text, "struct \"" + parent->name() + "\"", parent->type()->fields());
     }
   }
-  return Error(ErrorKind::kNotFound,
-               "column \"" + text + "\" is not in the table, which has the columns " +
-                   NamesOf(schema.fields()));
+  return Unknown(text, "the table", schema.fields());
 }
 
 }  // namespace headrace::schema

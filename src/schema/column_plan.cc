@@ -300,6 +300,20 @@ Status CheckSelected(const arrow::Schema& selected, const Map& map, const char* 
 
 }  // namespace
 
+std::set<std::string> ColumnChoices::Names() const {
+  std::set<std::string> names;
+  auto add = [&](const auto& by_column) {
+    for (const auto& [name, policy] : by_column) names.insert(name);
+  };
+  add(casts);
+  add(nulls);
+  add(ragged);
+  add(codes);
+  for (const PackSpec& pack : packs)
+    names.insert(pack.columns.begin(), pack.columns.end());
+  return names;
+}
+
 Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
                                                   const ColumnChoices& choices) {
   const auto* cast = Find(choices.casts, field.name());

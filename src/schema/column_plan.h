@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct ColumnChoices {
   std::map<std::string, CodesPolicy> codes;
   std::vector<PackSpec> packs;
   ErrorPolicy on_error = ErrorPolicy::kRaise;
+
+  /// The columns that are named, each once.
+  std::set<std::string> Names() const;
 
   bool operator==(const ColumnChoices&) const = default;
 };

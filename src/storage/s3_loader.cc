@@ -53,7 +53,8 @@ Result<System> MakeS3(const std::string& uri, const OptionMap& given) {
   ARROW_RETURN_NOT_OK(make.status());
   System system;
   system.display_prefix = "s3://";
-  const Status made = (*make)(uri, options, &system.filesystem, &system.path);
+  Status made;
+  (*make)(uri, options, &system.filesystem, &system.path, &made);
   // A process that ends without this crashes. It has to run before the destructors of
   // what the first call initialized, so it is registered after that.
   [[maybe_unused]] static const int registered = std::atexit([] { finalize_s3(); });

@@ -1,9 +1,11 @@
 #include "storage/storage.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
+#include "base/one_line.h"
 #include "storage/glob.h"
 #include "storage/system.h"
 
@@ -89,6 +91,10 @@ ErrorKind KindOfStorage(const Status& status) {
   return KindOf(status);
 }
 
+int64_t ModifiedNs(const arrow::fs::FileInfo& info) {
+  return std::chrono::nanoseconds(info.mtime().time_since_epoch()).count();
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
@@ -114,7 +120,8 @@ Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
   auto info = filesystem_->GetFileInfo(path);
   if (!info.ok()) return Translate(info.status(), path);
   if (info->IsFile())
-    return std::vector<FileEntry>{{path, info->base_name(), info->size()}};
+    return std::vector<FileEntry>{
+        {path, info->base_name(), info->size(), ModifiedNs(*info)}};
   std::vector<FileEntry> files;
   if (info->type() == arrow::fs::FileType::Directory) {
     ARROW_ASSIGN_OR_RAISE(files, ListBelow(path, ""));
@@ -151,12 +158,22 @@ Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& root,
     std::string relative = info.path().substr(below);
     if (IsHidden(relative)) continue;
     if (!pattern.empty() && !GlobMatches(pattern, info.path())) continue;
-    files.push_back({info.path(), std::move(relative), info.size()});
+    files.push_back({info.path(), std::move(relative), info.size(), ModifiedNs(info)});
   }
   std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) {
     return a.relative_path < b.relative_path;
   });
   return files;
+}
+
+Result<FileChange> Storage::ChangeOf(const FileEntry& file) const {
+  auto info = filesystem_->GetFileInfo(file.path);
+  if (!info.ok()) return Translate(info.status(), file.path);
+  if (info->type() == arrow::fs::FileType::NotFound) {
+    return Error(ErrorKind::kNotFound, Display(file.path) + " is not there any more");
+  }
+  if (!info->IsFile() || info->size() != file.size) return FileChange::kReplaced;
+  return ModifiedNs(*info) == file.modified_ns ? FileChange::kNone : FileChange::kTime;
 }
 
 Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(
@@ -171,7 +188,7 @@ Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(
 
 Status Storage::Translate(const Status& status, const std::string& path) const {
   const std::string name = Display(path);
-  const std::string said = Hide(status.message(), secrets_);
+  const std::string said = Hide(base::OneLine(status.message()), secrets_);
   const std::string message = name + ": " + said;
   switch (const ErrorKind kind = KindOfStorage(status)) {
     case ErrorKind::kDenied:

@@ -19,6 +19,14 @@ struct FileEntry {
   std::string
       relative_path;  ///< Below what was listed; a file's own name if it was listed.
   int64_t size = 0;
+  int64_t modified_ns = 0;  ///< Since the epoch, as the storage tells it.
+};
+
+/// What became of a file since it was listed.
+enum class FileChange {
+  kNone,
+  kTime,      ///< It has the size that it had, and another time.
+  kReplaced,  ///< It has another size, or is no file.
 };
 
 /// One storage system. Thread-safe.
@@ -42,6 +50,9 @@ class Storage {
 
   /// Opens for ranged reads; NotFound, Denied, Unavailable name the file.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> Open(const FileEntry& file) const;
+
+  /// Asks what became of a file. NotFound if it is gone.
+  Result<FileChange> ChangeOf(const FileEntry& file) const;
 
   /// The path as users know it, without credentials ("s3://bucket/x", "/data/x").
   std::string Display(const std::string& path) const { return display_prefix_ + path; }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "base/one_line.h"
 
 namespace headrace::table {
 namespace {
@@ -19,6 +20,8 @@ constexpr int64_t kTailBytes = 64 << 10;
 // The footer's length and the magic number end a file; the magic number begins it, too.
 constexpr int64_t kEndBytes = 8;
 constexpr int64_t kFileBytesMin = 12;
+// More is no table, but an attempt to have blocks by the billion.
+constexpr int64_t kRowGroupRowsMax = int64_t{1} << 40;
 
 Status Corrupt(const std::string& path, const std::string& what) {
   return Error(ErrorKind::kCorrupt,
@@ -36,9 +39,11 @@ Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end,
                    const std::string& path) {
   for (int g = 0; g < metadata.num_row_groups(); ++g) {
     auto group = metadata.RowGroup(g);
-    if (group->num_rows() < 0) {
+    if (group->num_rows() < 0 || group->num_rows() > kRowGroupRowsMax) {
       return Corrupt(path, "row group " + std::to_string(g) + " has " +
-                               std::to_string(group->num_rows()) + " rows");
+                               std::to_string(group->num_rows()) +
+                               " rows, expected 0 to " +
+                               std::to_string(kRowGroupRowsMax));
     }
     for (int c = 0; c < group->num_columns(); ++c) {
       auto chunk = group->ColumnChunk(c);
@@ -64,7 +69,8 @@ Result<std::shared_ptr<parquet::FileMetaData>> Parse(const uint8_t* bytes, int64
     return std::shared_ptr<parquet::FileMetaData>(
         parquet::FileMetaData::Make(bytes, size));
   } catch (const parquet::ParquetException& e) {
-    return Corrupt(path, std::string("the footer does not parse (") + e.what() + ")");
+    return Corrupt(
+        path, std::string("the footer does not parse (") + base::OneLine(e.what()) + ")");
   }
 }
 

@@ -94,6 +94,7 @@ Status Table::ListFiles() {
 
 Status Table::ReadPartitions() {
   std::vector<std::string> paths;
+  paths.reserve(fragments_.size());
   for (const Fragment& fragment : fragments_) paths.push_back(fragment.relative_path);
   ARROW_ASSIGN_OR_RAISE(auto partitions,
                         ReadPartitionPaths(paths, options_.partition_types));
@@ -108,8 +109,9 @@ Status Table::ReadFooters(base::Executor& executor) {
   const auto count = static_cast<int64_t>(fragments_.size());
   std::vector<FileFacts> facts(fragments_.size());
   ARROW_RETURN_NOT_OK(executor.ForEach(count, [&](int64_t f) -> Status {
-    ARROW_ASSIGN_OR_RAISE(auto file, OpenFile(f));
-    const int64_t size = fragments_[static_cast<size_t>(f)].file.size;
+    const storage::FileEntry& entry = fragments_[static_cast<size_t>(f)].file;
+    ARROW_ASSIGN_OR_RAISE(auto file, storage_->Open(entry));
+    const int64_t size = entry.size;
     auto footer = ReadFooter(*file, size, DisplayPath(f));
     if (!footer.ok() && footer.status().detail() == nullptr) {
       return storage_->Translate(footer.status(),
@@ -169,24 +171,51 @@ void Table::Fingerprint() {
   fingerprint_ = base::HashHex(text);
 }
 
+Status Table::Replaced(int64_t fragment) const {
+  return Error(ErrorKind::kConflict,
+               DisplayPath(fragment) +
+                   ": the file was replaced after the table was opened: open the table "
+                   "anew");
+}
+
+Result<Footer> Table::ReadKnownFooter(int64_t fragment) const {
+  const Fragment& known = fragments_[static_cast<size_t>(fragment)];
+  ARROW_ASSIGN_OR_RAISE(auto file, storage_->Open(known.file));
+  auto footer = ReadFooter(*file, known.file.size, DisplayPath(fragment));
+  if (!footer.ok() && KindOf(footer.status()) != ErrorKind::kCorrupt) {
+    return footer.status();
+  }
+  // It was sound when the table was opened.
+  if (!footer.ok() || footer->checksum != known.footer_checksum) {
+    return Replaced(fragment);
+  }
+  return footer;
+}
+
 Result<std::shared_ptr<parquet::FileMetaData>> Table::Footer(int64_t fragment) const {
   if (auto held = footers_.Get(fragment)) return held;
-  const Fragment& known = fragments_[static_cast<size_t>(fragment)];
-  ARROW_ASSIGN_OR_RAISE(auto file, OpenFile(fragment));
-  ARROW_ASSIGN_OR_RAISE(auto footer,
-                        ReadFooter(*file, known.file.size, DisplayPath(fragment)));
-  if (footer.checksum != known.footer_checksum) {
-    return Error(ErrorKind::kConflict,
-                 DisplayPath(fragment) +
-                     ": the file was replaced after the table was opened: "
-                     "open the table anew");
-  }
+  ARROW_ASSIGN_OR_RAISE(auto footer, ReadKnownFooter(fragment));
   footers_.Put(fragment, footer.metadata, footer.serialized_bytes);
   return footer.metadata;
 }
 
+Status Table::CheckUnchanged(int64_t fragment) const {
+  const storage::FileEntry& file = fragments_[static_cast<size_t>(fragment)].file;
+  ARROW_ASSIGN_OR_RAISE(const auto change, storage_->ChangeOf(file));
+  switch (change) {
+    case storage::FileChange::kNone:
+      return Status::OK();
+    case storage::FileChange::kReplaced:
+      return Replaced(fragment);
+    case storage::FileChange::kTime:
+      return ReadKnownFooter(fragment).status();
+  }
+  return Status::OK();
+}
+
 Result<std::shared_ptr<arrow::io::RandomAccessFile>> Table::OpenFile(
     int64_t fragment) const {
+  ARROW_RETURN_NOT_OK(CheckUnchanged(fragment));
   return storage_->Open(fragments_[static_cast<size_t>(fragment)].file);
 }
 

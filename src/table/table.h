@@ -15,6 +15,7 @@
 
 #include "base/executor.h"
 #include "storage/storage.h"
+#include "table/footer.h"
 #include "table/footer_cache.h"
 
 namespace headrace::table {
@@ -75,7 +76,10 @@ class Table {
   /// The parsed footer of a fragment, from the cache or read again; Conflict if the file
   /// is no longer the one that was opened.
   Result<std::shared_ptr<parquet::FileMetaData>> Footer(int64_t fragment) const;
-  /// Opens a fragment's file for reading.
+  /// Conflict if a fragment's file is no longer the one that was opened: its size is
+  /// another, or its time and its footer are. NotFound if it is gone.
+  Status CheckUnchanged(int64_t fragment) const;
+  /// Opens a fragment's file for reading, if it is unchanged.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenFile(int64_t fragment) const;
   /// The first URI as users know it, without credentials, and how many more there are.
   std::string DisplayUri() const;
@@ -92,6 +96,8 @@ class Table {
   Status ReadPartitions();
   Status ReadFooters(base::Executor& executor);
   void Fingerprint();
+  Result<table::Footer> ReadKnownFooter(int64_t fragment) const;
+  Status Replaced(int64_t fragment) const;
 
   std::vector<std::string> uris_;
   TableOptions options_;

@@ -1,5 +1,7 @@
 #include "table/unify.h"
 
+#include <arrow/type_traits.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -77,7 +79,7 @@ TypePtr CommonStruct(const DataType& a, const DataType& b) {
       fields.push_back(field->WithNullable(true));
     }
   }
-  return arrow::struct_(std::move(fields));
+  return arrow::struct_(fields);
 }
 
 }  // namespace

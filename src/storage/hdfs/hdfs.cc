@@ -17,9 +17,11 @@ Result<System> MakeHdfs(const std::string& uri, const OptionMap& given) {
   }
   auto filesystem = arrow::fs::HadoopFileSystem::Make(hdfs);
   if (!filesystem.ok()) {
-    const std::string& said = filesystem.status().message();
-    if (said.find("libhdfs") == std::string::npos &&
-        said.find("libjvm") == std::string::npos) {
+    // Further lines tell of every place that was looked at.
+    const std::string& whole = filesystem.status().message();
+    const std::string said = whole.substr(0, whole.find('\n'));
+    if (whole.find("libhdfs") == std::string::npos &&
+        whole.find("libjvm") == std::string::npos) {
       return filesystem.status();
     }
     return Error(

@@ -13,10 +13,10 @@
 
 namespace headrace::storage {
 
-/// Makes the filesystem; `path` gets bucket and key.
-using S3MakeFunction = Status (*)(const std::string& uri, const Options& options,
-                                  std::shared_ptr<arrow::fs::FileSystem>* filesystem,
-                                  std::string* path);
+/// Makes the filesystem; `path` gets bucket and key, `made` how it went.
+using S3MakeFunction = void (*)(const std::string& uri, const Options& options,
+                                std::shared_ptr<arrow::fs::FileSystem>* filesystem,
+                                std::string* path, Status* made);
 /// Ends the AWS SDK, if it was begun. To be called before the process exits.
 using S3FinalizeFunction = void (*)();
 

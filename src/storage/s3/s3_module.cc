@@ -43,10 +43,11 @@ Status Make(const std::string& uri, const Options& options,
 
 extern "C" {
 
-__attribute__((visibility("default"))) arrow::Status headrace_s3_make(
+__attribute__((visibility("default"))) void headrace_s3_make(
     const std::string& uri, const headrace::storage::Options& options,
-    std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path) {
-  return headrace::storage::Make(uri, options, filesystem, path);
+    std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path,
+    arrow::Status* made) {
+  *made = headrace::storage::Make(uri, options, filesystem, path);
 }
 
 __attribute__((visibility("default"))) void headrace_s3_finalize() {
