@@ -3,14 +3,14 @@
 Messages are tested for the facts that they must hold, not for their wording.
 """
 
+import importlib.util
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import Any
 
 import headrace as hr
 import numpy as np
@@ -19,9 +19,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+
+def load(name: str) -> ModuleType:
+    path = Path(__file__).parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+fake_s3 = load("fake_s3")
+
 ROWS = 400
 ROW_GROUP = 100
 SECRET = "HUSHxHUSH"
+SECRETS = {
+    "access_key": f"id-{SECRET}",
+    "secret_key": f"key-{SECRET}",
+    "session_token": f"token-{SECRET}",
+}
 PLACE = pa.struct({"lat": pa.float64(), "lon": pa.float64()})
 
 
@@ -43,6 +59,11 @@ def write(path: Path, content: pa.Table, **options: Any) -> Path:
     options = {"row_group_size": ROW_GROUP, "use_dictionary": False, **options}
     pq.write_table(content, path, **options)
     return path
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_CACHE_DIR", "")
 
 
 @pytest.fixture
@@ -763,72 +784,16 @@ def test_a_state_of_a_newer_format_is_unsupported(flights: hr.Dataset) -> None:
 # Credentials
 
 
-class FakeS3(BaseHTTPRequestHandler):
-    """As much of S3 as reading one object takes; `status` other than 200 refuses all."""
-
-    protocol_version = "HTTP/1.1"
-    content: ClassVar[bytes] = b""
-    status: ClassVar[int] = 200
-
-    def do_HEAD(self) -> None:
-        self.answer(head=True)
-
-    def do_GET(self) -> None:
-        self.answer(head=False)
-
-    def answer(self, head: bool) -> None:
-        if self.status != 200:
-            self.send_response(self.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        wanted = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        first, last = (int(n) for n in wanted.groups()) if wanted else (0, 2**60)
-        part = self.content[first : last + 1]
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("ETag", '"one"')
-        self.end_headers()
-        if not head:
-            self.wfile.write(part)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def s3(path: Path) -> Iterator[tuple[type[FakeS3], dict[str, str]]]:
-    """A server, and the storage options that reach it, all of the credentials secret."""
-
-    class Handler(FakeS3):
-        content = path.read_bytes()
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield Handler, s3_options(server.server_port)
-        server.shutdown()
-        thread.join()
+def s3(path: Path) -> Iterator[Any]:
+    """Serve the flights by S3; all of the credentials are secret."""
+    with fake_s3.serve(path.read_bytes()) as server:
+        server.options |= SECRETS
+        yield server
 
 
-def s3_options(port: int) -> dict[str, str]:
-    return {
-        "access_key": f"id-{SECRET}",
-        "secret_key": f"key-{SECRET}",
-        "session_token": f"token-{SECRET}",
-        "region": "eu-central-1",
-        "scheme": "http",
-        "endpoint_override": f"127.0.0.1:{port}",
-        "connect_timeout": "1",
-        "request_timeout": "1",
-    }
-
-
-def test_credentials_are_in_no_repr(
-    s3: tuple[type[FakeS3], dict[str, str]], capfd: pytest.CaptureFixture[str]
-) -> None:
-    dataset = hr.open("s3://bucket/flights.parquet", storage_options=s3[1]).select("id")
+def test_credentials_are_in_no_repr(s3: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    dataset = hr.open(fake_s3.URI, storage_options=s3.options).select("id")
     with dataset.loader() as loader:
         rows = sum(len(batch["id"]) for batch in loader)
         texts = [loader.stats(), loader.state_dict(), loader]
@@ -845,35 +810,30 @@ def test_credentials_are_in_no_repr(
     ("status", "kind"), [(404, hr.errors.NotFound), (403, hr.errors.Denied)]
 )
 def test_credentials_are_in_no_error_of_storage(
-    s3: tuple[type[FakeS3], dict[str, str]],
+    s3: Any,
     status: int,
     kind: type[hr.HeadraceError],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    handler, options = s3
-    uri = "s3://bucket/flights.parquet"
-    dataset = hr.open(uri, storage_options=options)
-    handler.status = status
+    dataset = hr.open(fake_s3.URI, storage_options=s3.options)
+    s3.status = status
     for call in (
-        lambda: hr.open(uri, storage_options=options),
+        lambda: hr.open(fake_s3.URI, storage_options=s3.options),
         lambda: load_id(dataset),
         lambda: read_id(dataset),
     ):
-        with pytest.raises(kind) as caught:
-            call()
-        assert uri in str(caught.value)
-        assert SECRET not in str(caught.value) + repr(caught.value)
+        assert SECRET not in message(kind, call, fake_s3.URI)
     assert SECRET not in "".join(capfd.readouterr())
 
 
 def test_storage_that_does_not_answer_is_unavailable_and_keeps_credentials() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # never listens
-        options = s3_options(closed.getsockname()[1])
+        options = fake_s3.options(closed.getsockname()[1]) | SECRETS
         text = message(
             hr.errors.Unavailable,
-            lambda: hr.open("s3://bucket/flights.parquet", storage_options=options),
-            "s3://bucket/flights.parquet",
+            lambda: hr.open(fake_s3.URI, storage_options=options),
+            fake_s3.URI,
             "try again",
         )
     assert SECRET not in text
