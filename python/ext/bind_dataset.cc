@@ -160,7 +160,7 @@ nb::object ExportStream(const Dataset& dataset, const nb::object& requested_sche
         auto* held = static_cast<ArrowArrayStream*>(
             PyCapsule_GetPointer(capsule, "arrow_array_stream"));
         if (held->release != nullptr) {
-          nb::gil_scoped_release released;  // ends a read that is under way
+          const WithoutGil released;  // ends a read that is under way
           held->release(held);
         }
         delete held;

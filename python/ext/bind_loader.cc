@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -19,7 +21,7 @@ namespace headrace::ext {
 namespace {
 
 /// How often a waiting consumer looks for Ctrl-C.
-constexpr int64_t kSignalCheckMs = 100;
+constexpr std::chrono::milliseconds kSignalCheck{100};
 
 /// A Loader in the process that made it. Thread-safe: calls wait for each other, except
 /// `Close`.
@@ -32,10 +34,10 @@ class ProcessLoader {
     if (getpid() != process_) {
       // A child of fork has none of the loader's threads: to join them would wait for
       // ever.
-      static_cast<void>(loader_.release());
+      [[maybe_unused]] const Loader* lost = loader_.release();
       return;
     }
-    nb::gil_scoped_release released;
+    const WithoutGil released;
     loader_.reset();
   }
   ProcessLoader(const ProcessLoader&) = delete;
@@ -53,16 +55,45 @@ class ProcessLoader {
 
   void Close() {
     CheckProcess();
-    nb::gil_scoped_release released;
+    closed_ = true;
+    const WithoutGil released;
     loader_->Close();
   }
 
-  nb::object Next(Export to) {
-    while (!With([](Loader& loader) { return loader.WaitReady(kSignalCheckMs); })) {
-      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+  /// Does what ends the pass under way, and says which one is next.
+  template <typename Call>
+  int64_t EndPass(Call&& call) {
+    return With([&](Loader& loader) -> Result<int64_t> {
+      ARROW_RETURN_NOT_OK(call(loader));
+      ended_ = false;
+      return ++pass_;
+    });
+  }
+
+  /// The next batch of a pass, or None at its end, however many threads ask.
+  nb::object Next(Export to, int64_t pass) {
+    CheckProcess();
+    if (closed_)
+      Raise(Error(ErrorKind::kConflict, "the loader is closed: make another one"));
+    std::unique_lock turn(turn_, std::defer_lock);
+    WaitFor([&] {
+      const WithoutGil released;
+      return turn.try_lock_for(kSignalCheck);
+    });
+    if (IsOver(pass)) return nb::none();
+    WaitFor([&] {
+      return With([](Loader& loader) { return loader.WaitReady(kSignalCheck.count()); });
+    });
+    if (IsOver(pass)) return nb::none();
+    std::optional<TensorBatch> batch =
+        With([&](Loader& loader) -> Result<std::optional<TensorBatch>> {
+          if (pass != pass_) return Stale();
+          return loader.Next();
+        });
+    if (!batch) {
+      ended_ = true;
+      return nb::none();
     }
-    std::optional<TensorBatch> batch = With([](Loader& loader) { return loader.Next(); });
-    if (!batch) return nb::none();
     return ToPython(std::move(*batch), to);
   }
 
@@ -77,9 +108,39 @@ class ProcessLoader {
             "it"));
   }
 
+  /// Asks until it is so, and looks for Ctrl-C between.
+  template <typename Condition>
+  void WaitFor(Condition&& is_so) {
+    while (!is_so()) {
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    }
+  }
+
+  /// Whether the pass has ended. Raises if it is another one's turn, or nobody's.
+  bool IsOver(int64_t pass) {
+    if (closed_) {
+      Raise(Error(ErrorKind::kCancelled,
+                  "the loader was closed while its next batch was waited for"));
+    }
+    if (pass != pass_) Raise(Stale());
+    return ended_;
+  }
+
+  static Status Stale() {
+    return Error(
+        ErrorKind::kConflict,
+        "this iterator has ended: iter(), set_epoch or load_state_dict was called "
+        "on its loader since; a loader has one pass at a time, so make a second "
+        "loader");
+  }
+
   std::unique_ptr<Loader> loader_;
   pid_t process_;
   std::mutex mutex_;
+  std::timed_mutex turn_;  // of consumers
+  std::atomic<bool> closed_{false};
+  std::atomic<int64_t> pass_{0};
+  std::atomic<bool> ended_{false};
 };
 
 std::unique_ptr<ProcessLoader> Make(
@@ -125,14 +186,17 @@ void BindLoader(nb::module_& m) {
                   nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
                   nb::arg("num_threads") = nb::none(),
                   nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false)
-      .def("next", &ProcessLoader::Next, nb::arg("to"),
-           nb::sig("def next(self, to: Export) -> tuple[int, list[tuple[str, "
-                   "typing.Any]]] | None"),
-           "(rows, [(name, column), ...]), or None at the end of the epoch.")
-      .def("restart",
-           [](ProcessLoader& self) {
-             self.With([](Loader& loader) { return loader.Restart(); });
-           })
+      .def(
+          "next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
+          nb::sig("def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, "
+                  "typing.Any]]] | None"),
+          "(rows, [(name, column), ...]) of a pass, or None at its end.")
+      .def(
+          "restart",
+          [](ProcessLoader& self) {
+            return self.EndPass([](Loader& loader) { return loader.Restart(); });
+          },
+          "Begins a pass and returns its number.")
       .def("steps",
            [](ProcessLoader& self) {
              return self.With([](Loader& loader) { return loader.Steps(); });
@@ -140,7 +204,7 @@ void BindLoader(nb::module_& m) {
       .def(
           "set_epoch",
           [](ProcessLoader& self, int64_t epoch) {
-            self.With([&](Loader& loader) { return loader.SetEpoch(epoch); });
+            self.EndPass([&](Loader& loader) { return loader.SetEpoch(epoch); });
           },
           nb::arg("epoch"))
       .def("state_json",
@@ -150,7 +214,7 @@ void BindLoader(nb::module_& m) {
       .def(
           "load_state_json",
           [](ProcessLoader& self, const std::string& json) {
-            self.With([&](Loader& loader) { return loader.LoadStateJson(json); });
+            self.EndPass([&](Loader& loader) { return loader.LoadStateJson(json); });
           },
           nb::arg("json"))
       .def_prop_ro("epoch",

@@ -1,10 +1,45 @@
 #include "errors.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <string>
+#include <thread>
 
 namespace nb = nanobind;
 
 namespace headrace::ext {
+
+namespace {
+
+std::atomic<bool> exiting{false};
+std::atomic<std::thread::id> exiting_thread{};
+std::atomic<int> returning{
+    0};  // threads between their last look at `exiting` and the GIL
+
+void StayIfExiting() {
+  if (!exiting || exiting_thread.load() == std::this_thread::get_id()) return;
+  --returning;
+  while (true) pause();
+}
+
+}  // namespace
+
+WithoutGil::~WithoutGil() {
+  ++returning;
+  StayIfExiting();
+  PyEval_RestoreThread(state_);
+  --returning;
+}
+
+void PrepareExit() {
+  exiting_thread = std::this_thread::get_id();
+  exiting = true;
+  // Those who are past their look still get the GIL.
+  PyThreadState* state = PyEval_SaveThread();
+  while (returning > 0) std::this_thread::yield();
+  PyEval_RestoreThread(state);
+}
 
 void Raise(const Status& status) {
   // An import of a module that is loaded is a look-up in a dict: nothing needs to be

@@ -25,11 +25,31 @@ T Unwrap(Result<T> result) {
   return std::move(result).ValueUnsafe();
 }
 
+/// The GIL, released while this lives.
+///
+/// When the interpreter exits, threads that want the GIL back are ended by it inside of
+/// this destructor, which would abort the process. So a thread that comes back after
+/// `PrepareExit` stays here for the moments that the process still has (as Python does
+/// from 3.14 on).
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil();
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+/// To be called by the interpreter's thread before it ends.
+void PrepareExit();
+
 /// Runs `call` with the GIL released and unwraps what it returns.
 template <typename Call>
 auto Released(Call&& call) {
   auto result = [&] {
-    nanobind::gil_scoped_release released;
+    const WithoutGil released;
     return std::forward<Call>(call)();
   }();
   if constexpr (std::is_same_v<decltype(result), Status>) {

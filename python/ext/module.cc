@@ -1,10 +1,17 @@
 #include <nanobind/nanobind.h>
 
 #include "bind.h"
+#include "errors.h"
+
+namespace nb = nanobind;
 
 NB_MODULE(_native, m) {
+  // Daemon threads keep what they use when the interpreter exits.
+  nb::set_leak_warnings(false);
   m.doc() = "Headrace's C++ core. Private: use the package headrace.";
   headrace::ext::BindBatch(m);
   headrace::ext::BindDataset(m);
   headrace::ext::BindLoader(m);
+  nb::module_::import_("atexit").attr("register")(
+      nb::cpp_function(&headrace::ext::PrepareExit));
 }

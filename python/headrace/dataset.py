@@ -80,11 +80,12 @@ class Dataset:
         Raises
         ------
         InvalidArgument
-            The text does not parse, or the types do not fit.
+            The text does not parse, the types do not fit, or a function is not known.
         NotFound
             A column is not there.
         Unsupported
-            The expression holds a function that filters do not know.
+            The expression names columns by position, or holds a function that does not
+            work row by row.
 
         Notes
         -----
@@ -98,8 +99,14 @@ class Dataset:
         if isinstance(filter, str):
             return Dataset(self._native.where(filter))
         if isinstance(filter, pc.Expression):
-            # What an expression pickles as is its serialised form.
-            serialized = filter.__reduce__()[1][0]
+            try:
+                # What an expression pickles as is its serialised form.
+                serialized = filter.__reduce__()[1][0]
+            except pa.ArrowNotImplementedError as error:
+                raise Unsupported(
+                    f"the filter cannot be taken ({error}): name its columns, and use the "
+                    "functions of docs/guide/filters.md"
+                ) from None
             return Dataset(self._native.where_serialized(bytes(memoryview(serialized))))
         raise _validate.rejected(
             "filter", filter, "a string or a pyarrow.compute.Expression"

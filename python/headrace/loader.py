@@ -66,14 +66,11 @@ class Loader:
         self._convert, self._export = _conversion(to, pin_memory)
         self._to = to
         self._native = _native.Loader.make(dataset, **options, arrow=to == "arrow")
-        self._passes = 0
         self._closed = False
 
     def __iter__(self) -> "Pass":
         self._check_open()
-        self._native.restart()
-        self._passes += 1
-        return Pass(self, self._passes)
+        return Pass(self, self._native.restart())
 
     def __len__(self) -> int:
         """Return the steps of a pass, the same on every rank."""
@@ -122,7 +119,6 @@ class Loader:
                 f"state is not JSON-able ({error}): expected a dict that state_dict gave"
             ) from None
         self._native.load_state_json(text)
-        self._passes += 1
 
     def set_epoch(self, epoch: int) -> None:
         """Move to the start of an epoch, or stay at a position just loaded within it.
@@ -141,7 +137,6 @@ class Loader:
         """
         self._check_open()
         self._native.set_epoch(_validate.integer("epoch", epoch, 0))
-        self._passes += 1
 
     @property
     def epoch(self) -> int:
@@ -206,13 +201,7 @@ class Loader:
             raise Conflict("the loader is closed: make another one with Dataset.loader")
 
     def _next(self, number: int) -> Any:
-        self._check_open()
-        if number != self._passes:
-            raise Conflict(
-                "this iterator has ended: iter(), set_epoch or load_state_dict was called on "
-                "its loader since; a loader has one pass at a time, so make a second loader"
-            )
-        batch = self._native.next(self._export)
+        batch = self._native.next(self._export, number)
         if batch is None:
             raise StopIteration
         return self._convert(*batch)

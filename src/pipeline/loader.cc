@@ -431,16 +431,17 @@ std::string Loader::ToString() const {
 
 void Loader::Close() {
   std::shared_ptr<Pass> running;
+  std::vector<std::jthread> threads;
   {
     std::lock_guard lock(impl_->mutex);
     impl_->closed = true;
-    running = impl_->pass;
+    running = std::move(impl_->pass);
+    threads = std::move(impl_->threads);
   }
-  if (running == nullptr) return;
-  // Stopped before the lock is taken again: a blocked Next must get through it first.
-  running->Stop();
-  std::lock_guard lock(impl_->mutex);
-  impl_->EndPass();
+  if (running != nullptr) running->Stop();
+  // Joined without the lock: a blocked Next gets away at once, and only Close waits for
+  // what storage has not answered yet.
+  threads.clear();
 }
 
 }  // namespace headrace

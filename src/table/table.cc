@@ -61,7 +61,7 @@ Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>&
 
 Status Table::ListFiles() {
   std::set<std::string> seen;
-  for (const std::string& uri : uris_) {
+  for (std::string& uri : uris_) {
     std::string path;
     ARROW_ASSIGN_OR_RAISE(
         auto system, storage::Storage::FromUri(uri, options_.storage_options, &path));
@@ -70,7 +70,12 @@ Status Table::ListFiles() {
                    storage_->Display("") + " and " + system->Display(path) +
                        " lie on different storage systems, expected one");
     }
-    if (storage_ == nullptr) storage_ = std::move(system);
+    if (storage_ == nullptr) {
+      storage_ = std::move(system);
+      display_uri_ = storage_->Display(path);
+    }
+    // Local paths are absolute from here on, for processes that run elsewhere.
+    if (storage_->Display(path) == path) uri = path;
     ARROW_ASSIGN_OR_RAISE(auto files, storage_->List(path));
     for (auto& file : files) {
       if (!seen.insert(file.path).second) {
@@ -224,15 +229,8 @@ std::string Table::DisplayPath(int64_t fragment) const {
 }
 
 std::string Table::DisplayUri() const {
-  const Fragment& first = fragments_[0];
-  const std::string& path = first.file.path;
-  // The root: what the listed path adds to the relative one.
-  std::string text = uris_.size() == 1 && path.size() > first.relative_path.size() + 1
-                         ? storage_->Display(path.substr(
-                               0, path.size() - first.relative_path.size() - 1))
-                         : storage_->Display(path);
-  if (uris_.size() > 1) text += " and " + std::to_string(uris_.size() - 1) + " more";
-  return text;
+  if (uris_.size() == 1) return display_uri_;
+  return display_uri_ + " and " + std::to_string(uris_.size() - 1) + " more";
 }
 
 }  // namespace headrace::table

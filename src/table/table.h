@@ -58,6 +58,7 @@ class Table {
                                                    const TableOptions& options,
                                                    base::Executor& executor);
 
+  /// As given; local paths are absolute.
   const std::vector<std::string>& uris() const { return uris_; }
   /// File columns (the first file's order, later files' new columns after), then
   /// partition columns. A column that any file lacks is nullable.
@@ -100,6 +101,7 @@ class Table {
   Status Replaced(int64_t fragment) const;
 
   std::vector<std::string> uris_;
+  std::string display_uri_;  // the first one, as users know it
   TableOptions options_;
   std::shared_ptr<storage::Storage> storage_;
   std::shared_ptr<arrow::Schema> schema_;

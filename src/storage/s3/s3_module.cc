@@ -20,20 +20,23 @@ std::string WithQuery(const std::string& uri, const Options& options) {
 
 Status Make(const std::string& uri, const Options& options,
             std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path) {
+  ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
+  ARROW_ASSIGN_OR_RAISE(const double connect_timeout,
+                        options.Seconds("connect_timeout", kConnectTimeout));
+  ARROW_ASSIGN_OR_RAISE(const double request_timeout,
+                        options.Seconds("request_timeout", kRequestTimeout));
   ARROW_RETURN_NOT_OK(arrow::fs::EnsureS3Initialized());
+  // Without a region this asks AWS for the bucket's.
   ARROW_ASSIGN_OR_RAISE(auto s3,
                         arrow::fs::S3Options::FromUri(WithQuery(uri, options), path));
-  ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   if (anonymous) {
     s3.ConfigureAnonymousCredentials();
   } else if (options.Has("access_key")) {
     s3.ConfigureAccessKey(options.Get("access_key"), options.Get("secret_key"),
                           options.Get("session_token"));
   }
-  ARROW_ASSIGN_OR_RAISE(s3.connect_timeout,
-                        options.Seconds("connect_timeout", kConnectTimeout));
-  ARROW_ASSIGN_OR_RAISE(s3.request_timeout,
-                        options.Seconds("request_timeout", kRequestTimeout));
+  s3.connect_timeout = connect_timeout;
+  s3.request_timeout = request_timeout;
   ARROW_ASSIGN_OR_RAISE(*filesystem, arrow::fs::S3FileSystem::Make(s3));
   return Status::OK();
 }
