@@ -3,28 +3,21 @@
 import doctest
 import importlib
 import importlib.resources
+import importlib.util
 import inspect
 import pkgutil
 import re
 import typing
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import headrace as hr
-import numpy
-import pyarrow as pa
 import pytest
 
-# Where a name stands for a module that is only imported for type checkers.
-FORWARD = {"pa": pa, "np": numpy}
-try:
-    import pandas
-    import polars
-    from headrace.torch import LoaderDataset
-except ImportError:
-    pass
-else:
-    FORWARD |= {"pandas": pandas, "polars": polars, "LoaderDataset": LoaderDataset}
+# What is imported for type checkers only stands for what it is called.
+FRAME = SimpleNamespace(DataFrame=object)
+FORWARD = {"pandas": FRAME, "polars": FRAME, "LoaderDataset": object}
+TORCH = importlib.util.find_spec("torch") is not None
 
 
 def modules() -> list[str]:
@@ -65,7 +58,7 @@ def public() -> dict[str, object]:
     """Return everything public by its name, once, where it is defined."""
     found: dict[str, object] = {}
     for module_name in PUBLIC_MODULES:
-        if module_name.startswith("headrace.torch") and "LoaderDataset" not in FORWARD:
+        if module_name == "headrace.torch" and not TORCH:
             continue
         module = importlib.import_module(module_name)
         for name in getattr(module, "__all__", []):
