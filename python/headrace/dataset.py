@@ -80,12 +80,12 @@ class Dataset:
         Raises
         ------
         InvalidArgument
-            The text does not parse, the types do not fit, or a function is not known.
+            The text does not parse, the types do not fit, or a function is not known or
+            does not work row by row.
         NotFound
             A column is not there.
         Unsupported
-            The expression names columns by position, or holds a function that does not
-            work row by row.
+            The expression names columns by position.
 
         Notes
         -----

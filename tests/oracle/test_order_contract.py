@@ -1,25 +1,14 @@
 """The executable contract holds what it promises, and gives the orders pinned in C++."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
+import keyed
+import order
 import pytest
 
 HERE = Path(__file__).parent
 GOLDENS = HERE.parents[1] / "src/plan/epoch_order_test.cc"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-order = load("order")
-keyed = load("keyed")
 
 
 @pytest.mark.parametrize("streams", [1, 4, 6, 8])

@@ -1,29 +1,16 @@
 """Small tables, and the order that the contract (tests/oracle) gives them, for the tests."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import headrace as hr
 import numpy as np
+import order as oracle
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-ORACLE = Path(__file__).parents[1] / "oracle"
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ORACLE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-oracle = _load("order")
-PRODUCT = _load("keyed").PRODUCT
+from keyed import PRODUCT
 
 
 @dataclass(frozen=True)

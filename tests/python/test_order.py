@@ -1,26 +1,15 @@
 """The Order contract, end to end: what loaders deliver is what tests/oracle/order.py says."""
 
-import importlib.util
 import itertools
 from pathlib import Path
-from types import ModuleType
 
 import headrace as hr
 import numpy as np
+import ordering as lakes
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-
-def load(name: str) -> ModuleType:
-    path = Path(__file__).parent / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lakes = load("ordering")
 deliver, deliver_ranks, flat = lakes.deliver, lakes.deliver_ranks, lakes.flat
 FILTERS, PARTITION = lakes.FILTERS, lakes.PARTITION
 

@@ -1,28 +1,17 @@
 """The Resume contract, end to end: what is left of an epoch is what the oracle has left."""
 
-import importlib.util
 import itertools
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import headrace as hr
 import numpy as np
+import ordering as lakes
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-
-def load(name: str) -> ModuleType:
-    path = Path(__file__).parent / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lakes = load("ordering")
 FILTERS = lakes.FILTERS
 ORDER = {"streams": 8, "shuffle_window_rows": 40, "seed": 5, "epoch": 3}
 
