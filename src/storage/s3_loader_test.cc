@@ -24,7 +24,8 @@ class S3 : public ::testing::Test {
  protected:
   void SetUp() override {
     GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process of its own
-    const Status status = Open({{"region", "eu"}, {"anonymous", "true"}});
+    // Refused: none may go well before the tests of what begins with a failure.
+    const Status status = Open({{"region", "eu"}, {"anonymous", "maybe"}});
     if (status.message().find("not in this installation") != std::string::npos) {
       GTEST_SKIP() << "built without S3";
     }
@@ -49,16 +50,6 @@ TEST_F(S3, EndsInOrderAfterCallsThatFailed) {
                              !Opens({{"region", "eu"}, {"scheme", "gopher"}});
         const bool opened = Opens({{"region", "eu"}, {"anonymous", "true"}});
         std::exit(refused && opened ? 0 : 1);
-      },
-      ::testing::ExitedWithCode(0), "^$");
-}
-
-TEST_F(S3, EndsInOrderAfterOneThatWentWell) {
-  EXPECT_EXIT(
-      {
-        const bool opened = Opens({{"region", "eu"}, {"anonymous", "true"}});
-        const bool again = Opens({{"region", "us"}, {"anonymous", "true"}});
-        std::exit(opened && again ? 0 : 1);
       },
       ::testing::ExitedWithCode(0), "^$");
 }
