@@ -5,6 +5,12 @@
 #include "storage/system.h"
 
 namespace headrace::storage {
+namespace {
+
+// Thirty years: what systems count in milliseconds has room for it.
+constexpr double kSecondsMax = 1e9;
+
+}  // namespace
 
 Result<Options> Options::Make(const char* system,
                               const std::map<std::string, std::string>& given,
@@ -40,7 +46,8 @@ Result<double> Options::Seconds(const std::string& name, double otherwise) const
   const std::string value = Get(name);
   double seconds = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (error != std::errc() || end != value.data() + value.size() || !(seconds > 0)) {
+  if (error != std::errc() || end != value.data() + value.size() ||
+      !(seconds > 0 && seconds <= kSecondsMax)) {
     return Error(ErrorKind::kInvalidArgument,
                  "storage option \"" + name + "\" is '" + value +
                      "', expected a number of seconds above 0");
@@ -65,8 +72,17 @@ std::string SchemeOf(std::string_view uri) {
 std::string UserInfoOf(std::string_view uri) {
   const size_t begin = uri.find("://");
   if (begin == std::string_view::npos) return "";
-  const size_t slash = std::min(uri.find('/', begin + 3), uri.size());
-  const size_t at = uri.substr(0, slash).rfind('@');
+  const std::string_view authority = uri.substr(0, uri.find('/', begin + 3));
+  size_t at = authority.rfind('@');
+  if (at == std::string_view::npos) {
+    // Secret keys may hold slashes: "KEY:ab/cd@bucket". A port is digits.
+    const size_t colon = authority.find(':', begin + 3);
+    if (colon == std::string_view::npos ||
+        authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos) {
+      return "";
+    }
+    at = uri.find('@', authority.size());
+  }
   if (at == std::string_view::npos || at < begin + 3) return "";
   return std::string(uri.substr(begin + 3, at - begin - 3));
 }

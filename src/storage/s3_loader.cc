@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <string>
@@ -35,6 +36,16 @@ Result<S3MakeFunction> LoadModule() {
   return make;
 }
 
+// A process that ends without this crashes. It has to run before the destructors of what
+// calls initialized, so it is registered after them: until one has gone well, as those
+// that fail initialize only a part. Ending twice does nothing.
+void RegisterEnd(bool made) {
+  static std::atomic<bool> registered_after_all = false;
+  if (registered_after_all.load()) return;
+  std::atexit([] { finalize_s3(); });
+  if (made) registered_after_all = true;
+}
+
 }  // namespace
 
 Result<System> MakeS3(const std::string& uri, const OptionMap& given) {
@@ -55,9 +66,7 @@ Result<System> MakeS3(const std::string& uri, const OptionMap& given) {
   system.display_prefix = "s3://";
   Status made;
   (*make)(uri, options, &system.filesystem, &system.path, &made);
-  // A process that ends without this crashes. It has to run before the destructors of
-  // what the first call initialized, so it is registered after that.
-  [[maybe_unused]] static const int registered = std::atexit([] { finalize_s3(); });
+  RegisterEnd(made.ok());
   ARROW_RETURN_NOT_OK(made);
   return system;
 }

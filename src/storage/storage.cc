@@ -17,6 +17,25 @@ constexpr std::string_view kSecretOptions[] = {
     "access_key", "secret_key",   "session_token",       "account_key",
     "sas_token",  "access_token", "service_account_json"};
 
+// Names in a URI's query whose values are never shown, besides.
+constexpr std::string_view kSecretParameters[] = {"client_secret", "secret", "sig"};
+
+void AddSecretsOfQuery(const std::string& uri, std::vector<std::string>* secrets) {
+  if (SchemeOf(uri).empty()) return;
+  auto add = [&](std::string_view name) {
+    const std::string begin = std::string(name) + "=";
+    for (size_t at = uri.find('?'); at != std::string::npos; at = uri.find('&', at)) {
+      ++at;
+      if (uri.compare(at, begin.size(), begin) != 0) continue;
+      const size_t value = at + begin.size();
+      const size_t size = std::min(uri.find_first_of("&#", value), uri.size()) - value;
+      if (size > 0) secrets->push_back(uri.substr(value, size));
+    }
+  };
+  for (std::string_view name : kSecretOptions) add(name);
+  for (std::string_view name : kSecretParameters) add(name);
+}
+
 std::vector<std::string> SecretsOf(const std::string& uri, const OptionMap& options) {
   std::vector<std::string> secrets;
   for (std::string_view name : kSecretOptions) {
@@ -30,6 +49,7 @@ std::vector<std::string> SecretsOf(const std::string& uri, const OptionMap& opti
     secrets.push_back(user);
     if (colon + 1 < user.size()) secrets.push_back(user.substr(colon + 1));
   }
+  AddSecretsOfQuery(uri, &secrets);
   // The longest first, so that none is left half shown.
   std::sort(secrets.begin(), secrets.end(),
             [](const auto& a, const auto& b) { return a.size() > b.size(); });
@@ -76,8 +96,17 @@ bool Mentions(std::string_view text, std::initializer_list<std::string_view> wor
   });
 }
 
-ErrorKind KindOfStorage(const Status& status) {
-  const std::string& text = status.message();
+// Names of files are no words of the storage. Without a slash they are left: they might
+// be a part of such a word.
+std::string WithoutPath(std::string text, const std::string& path) {
+  for (const std::string& name : {path, path.substr(path.find('/') + 1)}) {
+    if (name.find('/') != std::string::npos) text = Hide(std::move(text), {name});
+  }
+  return text;
+}
+
+ErrorKind KindOfStorage(const Status& status, const std::string& path) {
+  const std::string text = WithoutPath(status.message(), path);
   if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId",
                       "INVALID_ACCESS_KEY_ID", "SignatureDoesNotMatch",
                       "AuthenticationFailed", "AuthorizationFailure", "Permission denied",
@@ -190,7 +219,7 @@ Status Storage::Translate(const Status& status, const std::string& path) const {
   const std::string name = Display(path);
   const std::string said = Hide(base::OneLine(status.message()), secrets_);
   const std::string message = name + ": " + said;
-  switch (const ErrorKind kind = KindOfStorage(status)) {
+  switch (const ErrorKind kind = KindOfStorage(status, path)) {
     case ErrorKind::kDenied:
       return Error(kind, message + ": check the credentials and their rights");
     case ErrorKind::kNotFound:
