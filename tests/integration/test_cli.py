@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,39 +19,6 @@ import pytest
 ROWS = 300
 ROWS_A_GROUP = 100
 SUBCOMMANDS = ("inspect", "head", "verify", "bench")
-
-
-@pytest.fixture(scope="session")
-def binary() -> str:
-    found = (
-        os.environ.get("HEADRACE_CLI")  # that of a build tree
-        or shutil.which("headrace", path=Path(sys.executable).parent)
-        or shutil.which("headrace")
-    )
-    assert found, (
-        "`headrace` is neither beside the Python that runs the tests nor on PATH, and "
-        "HEADRACE_CLI does not tell where it is"
-    )
-    return found
-
-
-@pytest.fixture
-def run(binary, tmp_path):
-    """Runs headrace with arguments, in a home of its own."""
-
-    def call(*arguments, code=0):
-        done = subprocess.run(
-            [binary, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "HEADRACE_CACHE_DIR": str(tmp_path / "cache")},
-            timeout=120,
-        )
-        assert done.returncode == code, done.stderr
-        return done
-
-    return call
 
 
 @pytest.fixture(scope="module")
