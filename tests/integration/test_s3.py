@@ -256,14 +256,6 @@ def test_reading_from_a_stopped_server_is_unavailable(mortal, trips):
     assert mortal.options["secret_key"] not in text
 
 
-def test_the_command_line_of_a_stopped_server_exits_with_6(mortal, run):
-    mortal.stop()
-    flags = flags_of(mortal.options)
-    said = run("head", "s3://headrace-tests/trips", *flags, code=6).stderr
-    assert said.startswith("headrace: Unavailable: s3://headrace-tests/trips: ")
-    assert said.count("\n") == 1
-
-
 @pytest.mark.timeout(30)
 def test_a_silent_server_is_unavailable_when_its_time_is_over(mortal, trips):
     uri = mortal.upload(trips / "year=2013/city=Rio", "trips")

@@ -1,5 +1,6 @@
 """URIs and options that need no object store: local ones, and those that cannot be served."""
 
+import re
 from pathlib import Path
 
 import headrace as hr
@@ -57,6 +58,24 @@ def test_an_unknown_scheme_is_refused_with_those_there_are() -> None:
     text = refused(hr.errors.InvalidArgument, "ftp://user:hunter2@host/x?key=hunter2", {})
     assert all(scheme in text for scheme in ("ftp", "file", "s3", "gs", "abfs", "hdfs"))
     assert "hunter2" not in text
+
+
+OPTIONS = {"S3": "s3://bucket/x", "GCS": "gs://bucket/x", "Azure": "abfs://bucket/x", "HDFS": "hdfs://node/x"}  # fmt: skip
+
+
+@pytest.mark.parametrize("system", OPTIONS)
+def test_the_guide_has_every_option_of_a_system(system: str) -> None:
+    text = refused(hr.errors.InvalidArgument, OPTIONS[system], {"nonsense": ""})
+    known = set(re.findall(r"\w+", text.partition("expected one of ")[2]))
+    guide = (Path(__file__).parents[2] / "docs/guide/storage.md").read_text()
+    rows = re.findall(r"^\| (`.*) \| (.*) \| .* \|$", guide, re.MULTILINE)
+    documented = {
+        name
+        for names, systems in rows
+        if system in systems.split(", ")
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert documented == known != set()
 
 
 @pytest.fixture
