@@ -67,6 +67,17 @@ std::string Hide(std::string text, const std::vector<std::string>& secrets) {
   return text;
 }
 
+// URLs in what a storage says, without their queries: those may hold signatures.
+std::string WithoutQueries(std::string text) {
+  for (size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at)) {
+    const size_t end = std::min(text.find_first_of(" '\"", at), text.size());
+    const size_t query = text.find('?', at);
+    if (query < end) text.erase(query, end - query);
+    at += 3;
+  }
+  return text;
+}
+
 bool IsHidden(std::string_view relative) {
   for (size_t begin = 0; begin < relative.size();) {
     if (relative[begin] == '_' || relative[begin] == '.') return true;
@@ -77,8 +88,10 @@ bool IsHidden(std::string_view relative) {
   return false;
 }
 
-Result<System> MakeSystem(const std::string& uri, const OptionMap& options) {
-  const std::string scheme = SchemeOf(uri);
+Result<System> MakeSystem(const std::string& given, const OptionMap& options) {
+  const std::string scheme = SchemeOf(given);
+  // Arrow knows schemes in lower case only.
+  const std::string uri = scheme + given.substr(scheme.size());
   if (scheme.empty() || scheme == "file") return MakeLocal(uri, options);
   if (scheme == "s3") return MakeS3(uri, options);
   if (scheme == "gs" || scheme == "gcs") return MakeGcs(uri, options);
@@ -109,7 +122,7 @@ ErrorKind KindOfStorage(const Status& status, const std::string& path) {
   const std::string text = WithoutPath(status.message(), path);
   if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId",
                       "INVALID_ACCESS_KEY_ID", "SignatureDoesNotMatch",
-                      "AuthenticationFailed", "AuthorizationFailure", "Permission denied",
+                      "AuthenticationFailed", "Authorization", "Permission denied",
                       "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403"})) {
     return ErrorKind::kDenied;
   }
@@ -132,7 +145,8 @@ Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
   const auto secrets = SecretsOf(uri, options);
   auto system = MakeSystem(uri, options);
   if (!system.ok()) {
-    return Error(KindOf(system.status()), Hide(system.status().message(), secrets));
+    return Error(KindOf(system.status()),
+                 Hide(WithoutQueries(base::OneLine(system.status().message())), secrets));
   }
   *path = std::move(system->path);
   return std::make_shared<Storage>(std::move(system->filesystem),
@@ -217,7 +231,8 @@ Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(
 
 Status Storage::Translate(const Status& status, const std::string& path) const {
   const std::string name = Display(path);
-  const std::string said = Hide(base::OneLine(status.message()), secrets_);
+  const std::string said =
+      Hide(WithoutQueries(base::OneLine(status.message())), secrets_);
   const std::string message = name + ": " + said;
   switch (const ErrorKind kind = KindOfStorage(status, path)) {
     case ErrorKind::kDenied:

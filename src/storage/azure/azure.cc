@@ -1,8 +1,25 @@
 #include <arrow/filesystem/azurefs.h>
 
+#include <algorithm>
+#include <cctype>
+#include <string>
+#include <string_view>
+
 #include "storage/system.h"
 
 namespace headrace::storage {
+namespace {
+
+bool IsBase64(std::string_view text) {
+  const size_t padding = text.size() - text.find_last_not_of('=') - 1;
+  text.remove_suffix(padding);
+  return !text.empty() && padding <= 2 && (text.size() + padding) % 4 == 0 &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '+' || c == '/';
+         });
+}
+
+}  // namespace
 
 Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
   ARROW_ASSIGN_OR_RAISE(Options options,
@@ -32,9 +49,16 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
   if (anonymous) {
     ARROW_RETURN_NOT_OK(azure.ConfigureAnonymousCredential());
   } else if (options.Has("account_key")) {
+    if (!IsBase64(options.Get("account_key"))) {
+      return Error(ErrorKind::kInvalidArgument,
+                   "storage option \"account_key\" is not base64, as Azure gives keys");
+    }
     ARROW_RETURN_NOT_OK(azure.ConfigureAccountKeyCredential(options.Get("account_key")));
   } else if (options.Has("sas_token")) {
-    ARROW_RETURN_NOT_OK(azure.ConfigureSASCredential(options.Get("sas_token")));
+    // Azure shows tokens without the "?" that Arrow puts before none.
+    std::string token = options.Get("sas_token");
+    if (!token.starts_with('?')) token = "?" + token;
+    ARROW_RETURN_NOT_OK(azure.ConfigureSASCredential(token));
   }
   ARROW_ASSIGN_OR_RAISE(auto filesystem, arrow::fs::AzureFileSystem::Make(azure));
   return System{std::move(filesystem), std::move(path), "abfs://"};
