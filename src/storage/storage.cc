@@ -77,8 +77,9 @@ bool IsHidden(std::string_view relative) {
   return false;
 }
 
-Result<System> MakeSystem(const std::string& uri, const OptionMap& options) {
-  const std::string scheme = SchemeOf(uri);
+Result<System> MakeSystem(const std::string& given, const OptionMap& options) {
+  const std::string scheme = SchemeOf(given);
+  const std::string uri = scheme + given.substr(scheme.size());  // in lower case
   if (scheme.empty() || scheme == "file") return MakeLocal(uri, options);
   if (scheme == "s3") return MakeS3(uri, options);
   if (scheme == "gs" || scheme == "gcs") return MakeGcs(uri, options);
