@@ -65,16 +65,19 @@ Result<std::shared_ptr<arrow::DataType>> TypeByName(const std::string& key,
                                                 names);
 }
 
+// "007" and "-0" are no numbers: reading them as such would lose what was written.
+bool IsPadded(std::string_view number) {
+  if (number.starts_with('-')) return IsPadded(number.substr(1)) || number == "-0";
+  return number.size() > 1 && (number[0] == '0' || number[0] == '+');
+}
+
 // The narrowest of the inferred types that every value of a key fits.
 std::shared_ptr<arrow::DataType> InferType(
     const std::vector<std::vector<PartitionKey>>& paths, size_t column) {
   for (const auto& type : {arrow::int32(), arrow::int64(), arrow::date32()}) {
     const bool fits = std::all_of(paths.begin(), paths.end(), [&](const auto& keys) {
       const auto& value = keys[column].value;
-      // "007" is no number: reading it as one would lose what was written.
-      const bool padded = value && value->size() > 1 &&
-                          type->id() != arrow::Type::DATE32 &&
-                          ((*value)[0] == '0' || (*value)[0] == '+');
+      const bool padded = value && type->id() != arrow::Type::DATE32 && IsPadded(*value);
       return !value || (!padded && arrow::Scalar::Parse(type, *value).ok());
     });
     if (fits) return type;
@@ -120,6 +123,12 @@ Result<Partitions> ReadPartitionPaths(const std::vector<std::string>& relative_p
   std::map<std::string, std::string> unused = given;
   for (size_t column = 0; !paths.empty() && column < paths[0].size(); ++column) {
     const std::string& key = paths[0][column].key;
+    for (size_t before = 0; before < column; ++before) {
+      if (paths[0][before].key != key) continue;
+      return Error(ErrorKind::kSchemaMismatch,
+                   relative_paths[0] + " has the partition key \"" + key +
+                       "\" twice, expected it once: rename one of the directories");
+    }
     std::shared_ptr<arrow::DataType> type;
     if (auto found = given.find(key); found != given.end()) {
       ARROW_ASSIGN_OR_RAISE(type, TypeByName(key, found->second));
