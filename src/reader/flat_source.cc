@@ -1,6 +1,5 @@
 #include <arrow/array/concatenate.h>
 #include <arrow/compute/api.h>
-#include <arrow/io/concurrency.h>
 #include <arrow/util/bit_util.h>
 #include <parquet/column_reader.h>
 #include <parquet/page_index.h>
@@ -8,7 +7,9 @@
 #include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
+#include "reader/chunk_stream.h"
 #include "reader/column_source.h"
 
 namespace headrace::reader {
@@ -16,55 +17,8 @@ namespace {
 
 using parquet::internal::RecordReader;
 
-/// One stream after the other: a column chunk's dictionary page, then its pages from some
-/// page on. Pages are read whole and in order, so a read never needs both.
-class SplicedStream : public arrow::io::InputStream {
- public:
-  SplicedStream(std::shared_ptr<arrow::io::InputStream> first,
-                std::shared_ptr<arrow::io::InputStream> second)
-      : first_(std::move(first)), second_(std::move(second)) {}
-
-  arrow::Status Close() override {
-    closed_ = true;
-    return arrow::Status::OK();
-  }
-  bool closed() const override { return closed_; }
-  arrow::Result<int64_t> Tell() const override { return position_; }
-
-  arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
-    ARROW_ASSIGN_OR_RAISE(int64_t got, first_->Read(nbytes, out));
-    if (got < nbytes) {
-      ARROW_ASSIGN_OR_RAISE(
-          int64_t more, second_->Read(nbytes - got, static_cast<uint8_t*>(out) + got));
-      got += more;
-    }
-    position_ += got;
-    return got;
-  }
-
-  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
-    ARROW_ASSIGN_OR_RAISE(auto bytes, first_->Read(nbytes));
-    if (bytes->size() == 0) {
-      ARROW_ASSIGN_OR_RAISE(bytes, second_->Read(nbytes));
-    } else if (bytes->size() < nbytes) {
-      ARROW_ASSIGN_OR_RAISE(auto more, second_->Read(nbytes - bytes->size()));
-      ARROW_ASSIGN_OR_RAISE(bytes, arrow::ConcatenateBuffers({bytes, more}));
-    }
-    position_ += bytes->size();
-    return bytes;
-  }
-
-  arrow::Result<std::string_view> Peek(int64_t nbytes) override {
-    ARROW_ASSIGN_OR_RAISE(auto bytes, first_->Peek(nbytes));
-    return bytes.empty() ? second_->Peek(nbytes) : bytes;
-  }
-
- private:
-  std::shared_ptr<arrow::io::InputStream> first_;
-  std::shared_ptr<arrow::io::InputStream> second_;
-  int64_t position_ = 0;
-  bool closed_ = false;
-};
+// What parquet-cpp allows for, too.
+constexpr int64_t kHeaderForgotten = 100;
 
 template <typename From, typename To>
 void Narrow(const uint8_t* in, uint8_t* out, int64_t n) {
@@ -235,13 +189,44 @@ class FlatSource : public ColumnSource {
   int64_t page_left_ = 0;  // rows of loaded pages that were not consumed
 };
 
-// A pager that starts at the page holding `chunk.first_row`, found by the offset index;
-// null if the chunk has none. `passed` gets the rows before that page.
-Result<std::unique_ptr<parquet::PageReader>> SeekPage(const ColumnChunk& chunk, int leaf,
-                                                      int64_t* passed) {
-  auto row_group = chunk.file->metadata()->RowGroup(chunk.row_group);
-  auto column = row_group->ColumnChunk(leaf);
-  if (!column->GetOffsetIndexLocation()) return nullptr;
+/// Where the pages of a column chunk lie, dictionary included.
+Result<ByteRange> BytesOf(const ColumnChunk& chunk,
+                          const parquet::ColumnChunkMetaData& column) {
+  ByteRange bytes{column.data_page_offset(), column.total_compressed_size()};
+  if (column.has_dictionary_page() && column.dictionary_page_offset() > 0) {
+    bytes.offset = std::min(bytes.offset, column.dictionary_page_offset());
+  }
+  // Old parquet-mr forgot the dictionary page's header in the size (PARQUET-816).
+  if (chunk.file->metadata()->writer_version().VersionLt(
+          parquet::ApplicationVersion::PARQUET_816_FIXED_VERSION())) {
+    ARROW_ASSIGN_OR_RAISE(const int64_t file_size, chunk.input->GetSize());
+    bytes.size +=
+        std::min<int64_t>(kHeaderForgotten, file_size - bytes.offset - bytes.size);
+  }
+  return bytes;
+}
+
+std::unique_ptr<parquet::PageReader> OpenPages(const ColumnChunk& chunk,
+                                               const parquet::ColumnChunkMetaData& column,
+                                               int leaf, std::vector<ByteRange> ranges,
+                                               int64_t values, arrow::MemoryPool* pool) {
+  const auto& metadata = *chunk.file->metadata();
+  auto stream = std::make_shared<ChunkStream>(chunk.input, std::move(ranges),
+                                              chunk.properties->buffer_size(), pool);
+  // Old parquet-cpp compressed pages of format 2 that it said it had not (ARROW-10353).
+  const bool always_compressed = metadata.writer_version().VersionLt(
+      parquet::ApplicationVersion::PARQUET_CPP_10353_FIXED_VERSION());
+  return parquet::PageReader::Open(std::move(stream), values, column.compression(),
+                                   *chunk.properties, *metadata.schema()->Column(leaf),
+                                   always_compressed);
+}
+
+/// The page that holds chunk.first_row and those after it, by the offset index; `passed`
+/// gets the rows before. Null where there is no such index.
+Result<std::unique_ptr<parquet::PageReader>> SeekPage(
+    const ColumnChunk& chunk, const parquet::ColumnChunkMetaData& column,
+    const ByteRange& bytes, int leaf, int64_t* passed, arrow::MemoryPool* pool) {
+  if (!column.GetOffsetIndexLocation()) return nullptr;
   auto indexes = chunk.file->GetPageIndexReader();
   auto index_of_group = indexes == nullptr ? nullptr : indexes->RowGroup(chunk.row_group);
   auto index = index_of_group == nullptr ? nullptr : index_of_group->GetOffsetIndex(leaf);
@@ -254,27 +239,23 @@ Result<std::unique_ptr<parquet::PageReader>> SeekPage(const ColumnChunk& chunk, 
   if (after == pages.begin()) return nullptr;
   const parquet::PageLocation& page = *(after - 1);
   *passed = page.first_row_index;
-
-  int64_t begin = column->data_page_offset();
-  if (column->has_dictionary_page() && column->dictionary_page_offset() > 0) {
-    begin = std::min(begin, column->dictionary_page_offset());
-  }
-  const int64_t end = begin + column->total_compressed_size();
-  if (page.offset < begin || page.offset >= end || pages[0].offset < begin) {
+  const int64_t end = bytes.offset + bytes.size;
+  if (page.offset < bytes.offset || page.offset >= end ||
+      pages[0].offset < bytes.offset) {
     return Error(ErrorKind::kCorrupt,
                  "the offset index points to byte " + std::to_string(page.offset) +
-                     ", outside the column chunk's bytes " + std::to_string(begin) +
-                     " to " + std::to_string(end));
+                     ", outside the column chunk's bytes " +
+                     std::to_string(bytes.offset) + " to " + std::to_string(end));
   }
-  parquet::ReaderProperties properties = *chunk.properties;
-  auto stream = properties.GetStream(chunk.input, page.offset, end - page.offset);
-  if (pages[0].offset > begin) {
-    stream = std::make_shared<SplicedStream>(
-        properties.GetStream(chunk.input, begin, pages[0].offset - begin), stream);
+  std::vector<ByteRange> ranges;
+  // The dictionary comes before all pages.
+  if (pages[0].offset > bytes.offset) {
+    ranges.push_back({bytes.offset, pages[0].offset - bytes.offset});
   }
-  return parquet::PageReader::Open(stream, row_group->num_rows() - page.first_row_index,
-                                   column->compression(), properties,
-                                   *chunk.file->metadata()->schema()->Column(leaf));
+  ranges.push_back({page.offset, end - page.offset});
+  const int64_t rows = chunk.file->metadata()->RowGroup(chunk.row_group)->num_rows();
+  return OpenPages(chunk, column, leaf, std::move(ranges), rows - page.first_row_index,
+                   pool);
 }
 
 }  // namespace
@@ -326,14 +307,18 @@ Result<std::unique_ptr<ColumnSource>> MakeFlatSource(
     std::shared_ptr<arrow::DataType> type) {
   auto source = std::make_unique<FlatSource>(
       context, chunk.file->metadata()->schema()->Column(leaf), std::move(type));
+  auto row_group = chunk.file->metadata()->RowGroup(chunk.row_group);
+  auto column = row_group->ColumnChunk(leaf);
+  ARROW_ASSIGN_OR_RAISE(const ByteRange bytes, BytesOf(chunk, *column));
   std::unique_ptr<parquet::PageReader> pager;
   int64_t passed = 0;
   if (chunk.first_row > 0) {
-    ARROW_ASSIGN_OR_RAISE(pager, SeekPage(chunk, leaf, &passed));
+    ARROW_ASSIGN_OR_RAISE(pager,
+                          SeekPage(chunk, *column, bytes, leaf, &passed, context.pool));
   }
   if (pager == nullptr) {
     passed = 0;
-    pager = chunk.file->RowGroup(chunk.row_group)->GetColumnPageReader(leaf);
+    pager = OpenPages(chunk, *column, leaf, {bytes}, column->num_values(), context.pool);
   }
   source->Start(std::move(pager), chunk.first_row, passed);
   return source;

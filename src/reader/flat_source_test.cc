@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
-#include "reader/test_lake.h"
+#include "tests/cpp/reading.h"
 
 namespace headrace::reader {
 namespace {

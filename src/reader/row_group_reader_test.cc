@@ -5,7 +5,7 @@
 #include <parquet/arrow/reader.h>
 
 #include "base/random.h"
-#include "reader/test_lake.h"
+#include "tests/cpp/reading.h"
 
 namespace headrace::reader {
 namespace {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "base/random.h"
-#include "reader/test_lake.h"
+#include "tests/cpp/reading.h"
 
 namespace headrace::reader {
 namespace {

@@ -87,9 +87,42 @@ std::string UserInfoOf(std::string_view uri) {
   return std::string(uri.substr(begin + 3, at - begin - 3));
 }
 
+size_t QueryOf(std::string_view uri) {
+  for (size_t at = uri.rfind('?'); at != std::string_view::npos;
+       at = at == 0 ? std::string_view::npos : uri.rfind('?', at - 1)) {
+    size_t end = at + 1;
+    while (end < uri.size() && (std::isalnum(static_cast<unsigned char>(uri[end])) ||
+                                uri[end] == '_' || uri[end] == '-')) {
+      ++end;
+    }
+    if (end > at + 1 && end < uri.size() && uri[end] == '=') return at;
+  }
+  return std::string_view::npos;
+}
+
+ObjectUri ObjectUri::Split(const std::string& uri) {
+  const size_t query = std::min(QueryOf(uri), uri.size());
+  const std::string whole = uri.substr(0, query);
+  // User info may hold slashes.
+  const size_t authority = whole.find("://") + 3 + UserInfoOf(whole).size();
+  const size_t slash = std::min(whole.find('/', authority), whole.size());
+  ObjectUri split;
+  split.base = whole.substr(0, slash) + uri.substr(query);
+  if (slash < whole.size()) split.key = whole.substr(slash + 1);
+  return split;
+}
+
+std::string ObjectUri::PathBelow(std::string base_path) const {
+  while (base_path.ends_with('/')) base_path.pop_back();
+  std::string path = base_path;
+  if (!key.empty()) path += (path.empty() ? "" : "/") + key;
+  while (path.ends_with('/')) path.pop_back();
+  return path;
+}
+
 std::string WithoutCredentials(const std::string& uri) {
   if (SchemeOf(uri).empty()) return uri;
-  std::string text = uri.substr(0, uri.find('?'));
+  std::string text = uri.substr(0, QueryOf(uri));
   const std::string user = UserInfoOf(text);
   // abfs://container@account names no secret before the "@" unless there is a password.
   const size_t colon = user.find(':');

@@ -37,6 +37,8 @@ class Options {
 /// Seconds until a connection attempt, and until a silent request, is given up.
 inline constexpr double kConnectTimeout = 10;
 inline constexpr double kRequestTimeout = 30;
+/// How often a request is made before it is given up, where the system lets us say.
+inline constexpr int kAttempts = 3;
 
 /// A filesystem, and the part of the URI that it takes as path.
 struct System {
@@ -51,6 +53,22 @@ Result<System> MakeS3(const std::string& uri, const OptionMap& options);
 Result<System> MakeGcs(const std::string& uri, const OptionMap& options);
 Result<System> MakeAzure(const std::string& uri, const OptionMap& options);
 Result<System> MakeHdfs(const std::string& uri, const OptionMap& options);
+
+/// The URI of an object store in two parts: what Arrow parses (scheme, user info, bucket
+/// or account, query), and the key, which is taken as it is written, as the stores' own
+/// tools do.
+struct ObjectUri {
+  std::string base;
+  std::string key;
+
+  static ObjectUri Split(const std::string& uri);
+  /// The key below the path that Arrow made of `base`.
+  std::string PathBelow(std::string base_path) const;
+};
+
+/// Where a URI's query begins, its "?", or npos: a "?" that no `name=` follows is part of
+/// the path, as in globs.
+size_t QueryOf(std::string_view uri);
 
 /// The scheme of a URI in lower case, or empty for a plain path.
 std::string SchemeOf(std::string_view uri);

@@ -26,10 +26,12 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
                         Options::Make("Azure Blob Storage", given,
                                       {"account_name", "account_key", "sas_token",
                                        "anonymous", "endpoint_override", "scheme"}));
-  std::string path;
   // Arrow knows abfs and abfss only.
-  const std::string known = SchemeOf(uri) == "az" ? "abfs" + uri.substr(2) : uri;
-  ARROW_ASSIGN_OR_RAISE(auto azure, arrow::fs::AzureOptions::FromUri(known, &path));
+  const ObjectUri split =
+      ObjectUri::Split(SchemeOf(uri) == "az" ? "abfs" + uri.substr(2) : uri);
+  std::string container;
+  ARROW_ASSIGN_OR_RAISE(auto azure,
+                        arrow::fs::AzureOptions::FromUri(split.base, &container));
   if (options.Has("account_name")) azure.account_name = options.Get("account_name");
   if (options.Has("endpoint_override")) {
     azure.blob_storage_authority = azure.dfs_storage_authority =
@@ -61,7 +63,7 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
     ARROW_RETURN_NOT_OK(azure.ConfigureSASCredential(token));
   }
   ARROW_ASSIGN_OR_RAISE(auto filesystem, arrow::fs::AzureFileSystem::Make(azure));
-  return System{std::move(filesystem), std::move(path), "abfs://"};
+  return System{std::move(filesystem), split.PathBelow(container), "abfs://"};
 }
 
 }  // namespace headrace::storage

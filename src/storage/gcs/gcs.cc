@@ -12,8 +12,10 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
       Options::Make("Google Cloud Storage", given,
                     {"endpoint_override", "scheme", "anonymous", "access_token",
                      "project_id", "service_account_json", "retry_time_limit"}));
-  std::string path;
-  ARROW_ASSIGN_OR_RAISE(auto from_uri, arrow::fs::GcsOptions::FromUri(uri, &path));
+  const ObjectUri split = ObjectUri::Split(uri);
+  std::string bucket;
+  ARROW_ASSIGN_OR_RAISE(auto from_uri,
+                        arrow::fs::GcsOptions::FromUri(split.base, &bucket));
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   arrow::fs::GcsOptions gcs = from_uri;
   if (anonymous) {
@@ -32,7 +34,7 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
   ARROW_ASSIGN_OR_RAISE(gcs.retry_limit_seconds,
                         options.Seconds("retry_time_limit", kRequestTimeout));
   ARROW_ASSIGN_OR_RAISE(auto filesystem, arrow::fs::GcsFileSystem::Make(gcs));
-  return System{std::move(filesystem), std::move(path), "gs://"};
+  return System{std::move(filesystem), split.PathBelow(bucket), "gs://"};
 }
 
 }  // namespace headrace::storage

@@ -27,8 +27,11 @@ Status Make(const std::string& uri, const Options& options,
                         options.Seconds("request_timeout", kRequestTimeout));
   ARROW_RETURN_NOT_OK(arrow::fs::EnsureS3Initialized());
   // Without a region this asks AWS for the bucket's.
-  ARROW_ASSIGN_OR_RAISE(auto s3,
-                        arrow::fs::S3Options::FromUri(WithQuery(uri, options), path));
+  const ObjectUri split = ObjectUri::Split(uri);
+  std::string bucket;
+  ARROW_ASSIGN_OR_RAISE(
+      auto s3, arrow::fs::S3Options::FromUri(WithQuery(split.base, options), &bucket));
+  *path = split.PathBelow(bucket);
   if (anonymous) {
     s3.ConfigureAnonymousCredentials();
   } else if (options.Has("access_key")) {
@@ -37,6 +40,7 @@ Status Make(const std::string& uri, const Options& options,
   }
   s3.connect_timeout = connect_timeout;
   s3.request_timeout = request_timeout;
+  s3.retry_strategy = arrow::fs::S3RetryStrategy::GetAwsStandardRetryStrategy(kAttempts);
   ARROW_ASSIGN_OR_RAISE(*filesystem, arrow::fs::S3FileSystem::Make(s3));
   return Status::OK();
 }
