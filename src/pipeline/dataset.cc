@@ -82,6 +82,11 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
     return Error(ErrorKind::kInvalidArgument,
                  "open got an empty list, expected at least one URI");
   }
+  if (options.num_threads < 1) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "num_threads is " + std::to_string(options.num_threads) +
+                     ", expected at least 1");
+  }
   table::TableOptions table_options;
   table_options.storage_options = options.storage_options;
   table_options.partition_types = options.partition_types;

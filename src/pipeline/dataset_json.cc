@@ -201,6 +201,12 @@ std::string ScanSummary::ToString() const {
 
 namespace pipeline {
 
+static json ChoicesToJson(const schema::ColumnChoices& choices) {
+  return {{"cast", choices.casts},    {"nulls", choices.nulls},
+          {"ragged", choices.ragged}, {"codes", choices.codes},
+          {"pack", choices.packs},    {"on_error", choices.on_error}};
+}
+
 std::string DatasetToJson(const DatasetImpl& dataset) {
   json j;
   j["format"] = kFormat;
@@ -217,12 +223,7 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
     // Bound before, so it serializes.
     j["where"] = expression::SerializeExpression(*dataset.where).ValueOr("");
   }
-  j["cast"] = dataset.choices.casts;
-  j["nulls"] = dataset.choices.nulls;
-  j["ragged"] = dataset.choices.ragged;
-  j["codes"] = dataset.choices.codes;
-  j["pack"] = dataset.choices.packs;
-  j["on_error"] = dataset.choices.on_error;
+  j.update(ChoicesToJson(dataset.choices));
   return Dump(j);
 }
 
@@ -256,6 +257,15 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     d.choices.codes = j.at("codes").get<std::map<std::string, CodesPolicy>>();
     d.choices.packs = j.at("pack").get<std::vector<PackSpec>>();
     d.choices.on_error = j.at("on_error").get<ErrorPolicy>();
+    // What reads as something else than it says is no dataset's.
+    json again = ChoicesToJson(d.choices);
+    again["uris"] = TextsToJson(d.uris);
+    for (const auto& [key, value] : again.items()) {
+      if (j.at(key) == value) continue;
+      return Error(ErrorKind::kInvalidArgument,
+                   "this is not a dataset's JSON: \"" + key + "\" is " + Dump(j.at(key)) +
+                       ", which would be read as " + Dump(value));
+    }
   } catch (const json::exception& e) {
     return Error(ErrorKind::kInvalidArgument,
                  std::string("this is not a dataset's JSON: ") + e.what());

@@ -316,6 +316,14 @@ TEST_F(DatasetTest, RefusesJsonWithPartsThatItDoesNotKnow) {
   EXPECT_THAT(refused("ragged", {{"tags", "bogus"}}), HasSubstr("InvalidArgument"));
   EXPECT_THAT(refused("codes", {{"name", 5}}), HasSubstr("InvalidArgument"));
   EXPECT_THAT(refused("on_error", "bogus"), HasSubstr("InvalidArgument"));
+  EXPECT_THAT(refused("codes", {{"name", {{{"hex", "zz"}}}}}),
+              HasSubstr("InvalidArgument"));
+  EXPECT_THAT(refused("codes", {{"name", {{{"hex", "FF0"}}}}}),
+              HasSubstr("InvalidArgument"));
+  EXPECT_THAT(refused("nulls", {{"x", {{"fill", {{"real", "abc"}}}}}}),
+              HasSubstr("InvalidArgument"));
+  EXPECT_THAT(refused("uris", "a.parquet"), HasSubstr("InvalidArgument"));
+  EXPECT_THAT(refused("num_threads", -1), HasSubstr("InvalidArgument"));
   EXPECT_THAT(refused("select", {"nmae"}), HasSubstr("NotFound"));
   EXPECT_THAT(refused("where", "bogus"), HasSubstr("InvalidArgument"));
   EXPECT_THAT(refused("uris", json::array()), HasSubstr("InvalidArgument"));

@@ -441,7 +441,7 @@ TEST(FlatSource, HoldsAPageAndNotTheRowGroup) {
       arrow::Table::Make(arrow::schema({arrow::field("x", arrow::int64())}),
                          {testing::Check(builder.Finish())});
   testing::ParquetOptions options;
-  options.data_page_bytes = 32 << 10;
+  options.data_page_bytes = 8 << 10;
   options.dictionary = false;
   options.compression = parquet::Compression::UNCOMPRESSED;
   testing::WriteParquet(dir / "a.parquet", table, options);
