@@ -96,8 +96,8 @@ nb::object Column(const std::string& name, BatchColumn column, Export to) {
   if (to == Export::kDLPack) return Share<nb::array_api>(tensor);
   if (tensor.dtype == DType::kBFloat16) {
     Raise(Error(ErrorKind::kUnsupported,
-                "column '" + name +
-                    "' is bfloat16, which numpy and Arrow do not have: use "
+                "column \"" + name +
+                    "\" is bfloat16, which numpy and Arrow do not have: use "
                     "cast({\"" +
                     name + "\": \"float32\"}) or to=\"torch\""));
   }

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "reader/test_lake.h"
+#include "tests/cpp/reading.h"
 
 namespace headrace::reader {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "reader/test_lake.h"
+#include "tests/cpp/reading.h"
 
 namespace headrace::reader {
 namespace {
