@@ -22,10 +22,17 @@ constexpr int64_t kEndBytes = 8;
 constexpr int64_t kFileBytesMin = 12;
 // More is no table, but an attempt to have blocks by the billion.
 constexpr int64_t kRowGroupRowsMax = int64_t{1} << 40;
+// Sums over all column chunks of a table fit 64 bits.
+constexpr int64_t kChunkBytesMax = int64_t{1} << 40;
 
 Status Corrupt(const std::string& path, const std::string& what) {
   return Error(ErrorKind::kCorrupt,
                path + ": " + what + ": restore the file, or leave it out");
+}
+
+Status Encrypted(const std::string& path) {
+  return Error(ErrorKind::kUnsupported,
+               path + ": the file is encrypted, which this build does not read");
 }
 
 std::string Printable(std::string_view bytes) {
@@ -34,40 +41,64 @@ std::string Printable(std::string_view bytes) {
   return text;
 }
 
-// Column chunks must lie inside the file, before its footer.
-Status CheckChunks(const parquet::FileMetaData& metadata, int64_t end,
-                   const std::string& path) {
-  for (int g = 0; g < metadata.num_row_groups(); ++g) {
-    auto group = metadata.RowGroup(g);
-    if (group->num_rows() < 0 || group->num_rows() > kRowGroupRowsMax) {
-      return Corrupt(path, "row group " + std::to_string(g) + " has " +
-                               std::to_string(group->num_rows()) +
-                               " rows, expected 0 to " +
-                               std::to_string(kRowGroupRowsMax));
-    }
-    for (int c = 0; c < group->num_columns(); ++c) {
-      auto chunk = group->ColumnChunk(c);
-      const int64_t begin =
-          chunk->has_dictionary_page() && chunk->dictionary_page_offset() > 0
-              ? std::min(chunk->dictionary_page_offset(), chunk->data_page_offset())
-              : chunk->data_page_offset();
-      const int64_t size = chunk->total_compressed_size();
-      if (begin >= 0 && size >= 0 && size <= end && begin <= end - size) continue;
-      return Corrupt(path, "row group " + std::to_string(g) + ", column \"" +
-                               chunk->path_in_schema()->ToDotString() +
-                               "\" lies at bytes " + std::to_string(begin) + " to " +
-                               std::to_string(begin + size) + ", outside the file's " +
-                               std::to_string(end));
-    }
+// What is wrong with a column chunk, which must lie inside the file, before its footer;
+// empty if nothing is.
+std::string FaultOf(const parquet::ColumnChunkMetaData& chunk, int64_t rows,
+                    int64_t end) {
+  const int64_t begin =
+      chunk.has_dictionary_page() && chunk.dictionary_page_offset() > 0
+          ? std::min(chunk.dictionary_page_offset(), chunk.data_page_offset())
+          : chunk.data_page_offset();
+  const int64_t size = chunk.total_compressed_size();
+  if (begin < 0 || size < 0 || size > end || begin > end - size) {
+    return "has " + std::to_string(size) + " bytes from " + std::to_string(begin) +
+           " on, outside the file's " + std::to_string(end);
+  }
+  if (size == 0 && rows > 0) return "has 0 bytes for " + std::to_string(rows) + " rows";
+  const int64_t uncompressed = chunk.total_uncompressed_size();
+  if (uncompressed < 0 || uncompressed > kChunkBytesMax) {
+    return "has " + std::to_string(uncompressed) + " uncompressed bytes, expected 0 to " +
+           std::to_string(kChunkBytesMax);
+  }
+  return "";
+}
+
+Status CheckRowGroup(const parquet::FileMetaData& metadata, int g, int64_t end,
+                     const std::string& path) {
+  const auto group = metadata.RowGroup(g);
+  const int64_t rows = group->num_rows();
+  if (rows < 0 || rows > kRowGroupRowsMax) {
+    return Corrupt(path, "row group " + std::to_string(g) + " has " +
+                             std::to_string(rows) + " rows, expected 0 to " +
+                             std::to_string(kRowGroupRowsMax));
+  }
+  if (group->num_columns() != metadata.num_columns()) {
+    return Corrupt(path, "row group " + std::to_string(g) + " has " +
+                             std::to_string(group->num_columns()) +
+                             " columns, expected the schema's " +
+                             std::to_string(metadata.num_columns()));
+  }
+  for (int c = 0; c < group->num_columns(); ++c) {
+    const std::string fault = FaultOf(*group->ColumnChunk(c), rows, end);
+    if (fault.empty()) continue;
+    return Corrupt(path, "row group " + std::to_string(g) + ", column \"" +
+                             metadata.schema()->Column(c)->path()->ToDotString() + "\" " +
+                             fault);
   }
   return Status::OK();
 }
 
 Result<std::shared_ptr<parquet::FileMetaData>> Parse(const uint8_t* bytes, int64_t size,
+                                                     int64_t end,
                                                      const std::string& path) {
   try {
-    return std::shared_ptr<parquet::FileMetaData>(
-        parquet::FileMetaData::Make(bytes, size));
+    std::shared_ptr<parquet::FileMetaData> metadata =
+        parquet::FileMetaData::Make(bytes, static_cast<uint32_t>(size));
+    if (metadata->is_encryption_algorithm_set()) return Encrypted(path);
+    for (int g = 0; g < metadata->num_row_groups(); ++g) {
+      ARROW_RETURN_NOT_OK(CheckRowGroup(*metadata, g, end, path));
+    }
+    return metadata;
   } catch (const parquet::ParquetException& e) {
     return Corrupt(
         path, std::string("the footer does not parse (") + base::OneLine(e.what()) + ")");
@@ -92,8 +123,7 @@ Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
   const std::string_view magic(
       reinterpret_cast<const char*>(tail->data()) + tail_size - 4, 4);
   if (magic == "PARE") {
-    return Error(ErrorKind::kUnsupported,
-                 path + ": the file is encrypted, which this build does not read");
+    return Encrypted(path);
   }
   if (magic != "PAR1") {
     return Corrupt(path, "the file ends in '" + Printable(magic) +
@@ -117,8 +147,8 @@ Result<Footer> ReadFooter(arrow::io::RandomAccessFile& file, int64_t file_size,
   Footer footer;
   footer.checksum = base::Hash64(std::string_view(*bytes));
   footer.serialized_bytes = length;
-  ARROW_ASSIGN_OR_RAISE(footer.metadata, Parse(bytes->data(), length, path));
-  ARROW_RETURN_NOT_OK(CheckChunks(*footer.metadata, footer_begin, path));
+  ARROW_ASSIGN_OR_RAISE(footer.metadata,
+                        Parse(bytes->data(), length, footer_begin, path));
   return footer;
 }
 
@@ -133,7 +163,14 @@ Result<std::shared_ptr<arrow::Schema>> FileSchema(const parquet::FileMetaData& m
   } catch (const parquet::ParquetException& e) {
     status = Error(ErrorKind::kCorrupt, e.what());
   }
-  if (!status.ok()) return WithContext(status, path);
+  if (!status.ok() && KindOf(status) == ErrorKind::kUnsupported) {
+    return WithContext(status, path);
+  }
+  // Arrow calls it bad arguments, or a failed read.
+  if (!status.ok()) {
+    return Corrupt(
+        path, "the schema does not parse (" + base::OneLine(MessageOf(status)) + ")");
+  }
   std::set<std::string> names;
   arrow::FieldVector fields;
   for (const auto& field : schema->fields()) {
