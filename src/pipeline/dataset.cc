@@ -83,9 +83,9 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
                  "open got an empty list, expected at least one URI");
   }
   if (options.num_threads < 1) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "num_threads is " + std::to_string(options.num_threads) +
-                     ", expected at least 1");
+    return Error(ErrorKind::kInvalidArgument, "num_threads is " +
+                                                  std::to_string(options.num_threads) +
+                                                  ", expected at least 1");
   }
   table::TableOptions table_options;
   table_options.storage_options = options.storage_options;
