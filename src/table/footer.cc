@@ -20,10 +20,10 @@ constexpr int64_t kTailBytes = 64 << 10;
 // The footer's length and the magic number end a file; the magic number begins it, too.
 constexpr int64_t kEndBytes = 8;
 constexpr int64_t kFileBytesMin = 12;
-// More is no table, but an attempt to have blocks by the billion.
-constexpr int64_t kRowGroupRowsMax = int64_t{1} << 40;
-// Sums over all column chunks of a table fit 64 bits.
-constexpr int64_t kChunkBytesMax = int64_t{1} << 40;
+// More in a file is no table, but an attempt to have blocks by the billion, or sums over
+// all files that do not fit 64 bits.
+constexpr int64_t kRowsMax = int64_t{1} << 40;
+constexpr int64_t kUncompressedBytesMax = int64_t{1} << 44;
 
 Status Corrupt(const std::string& path, const std::string& what) {
   return Error(ErrorKind::kCorrupt,
@@ -41,10 +41,16 @@ std::string Printable(std::string_view bytes) {
   return text;
 }
 
+// What all row groups so far have.
+struct Totals {
+  int64_t rows = 0;
+  int64_t uncompressed_bytes = 0;
+};
+
 // What is wrong with a column chunk, which must lie inside the file, before its footer;
 // empty if nothing is.
-std::string FaultOf(const parquet::ColumnChunkMetaData& chunk, int64_t rows,
-                    int64_t end) {
+std::string FaultOf(const parquet::ColumnChunkMetaData& chunk, int64_t rows, int64_t end,
+                    Totals* totals) {
   const int64_t begin =
       chunk.has_dictionary_page() && chunk.dictionary_page_offset() > 0
           ? std::min(chunk.dictionary_page_offset(), chunk.data_page_offset())
@@ -56,22 +62,25 @@ std::string FaultOf(const parquet::ColumnChunkMetaData& chunk, int64_t rows,
   }
   if (size == 0 && rows > 0) return "has 0 bytes for " + std::to_string(rows) + " rows";
   const int64_t uncompressed = chunk.total_uncompressed_size();
-  if (uncompressed < 0 || uncompressed > kChunkBytesMax) {
+  if (uncompressed < 0 ||
+      uncompressed > kUncompressedBytesMax - totals->uncompressed_bytes) {
     return "has " + std::to_string(uncompressed) + " uncompressed bytes, expected 0 to " +
-           std::to_string(kChunkBytesMax);
+           std::to_string(kUncompressedBytesMax - totals->uncompressed_bytes);
   }
+  totals->uncompressed_bytes += uncompressed;
   return "";
 }
 
 Status CheckRowGroup(const parquet::FileMetaData& metadata, int g, int64_t end,
-                     const std::string& path) {
+                     const std::string& path, Totals* totals) {
   const auto group = metadata.RowGroup(g);
   const int64_t rows = group->num_rows();
-  if (rows < 0 || rows > kRowGroupRowsMax) {
+  if (rows < 0 || rows > kRowsMax - totals->rows) {
     return Corrupt(path, "row group " + std::to_string(g) + " has " +
                              std::to_string(rows) + " rows, expected 0 to " +
-                             std::to_string(kRowGroupRowsMax));
+                             std::to_string(kRowsMax - totals->rows));
   }
+  totals->rows += rows;
   if (group->num_columns() != metadata.num_columns()) {
     return Corrupt(path, "row group " + std::to_string(g) + " has " +
                              std::to_string(group->num_columns()) +
@@ -79,7 +88,7 @@ Status CheckRowGroup(const parquet::FileMetaData& metadata, int g, int64_t end,
                              std::to_string(metadata.num_columns()));
   }
   for (int c = 0; c < group->num_columns(); ++c) {
-    const std::string fault = FaultOf(*group->ColumnChunk(c), rows, end);
+    const std::string fault = FaultOf(*group->ColumnChunk(c), rows, end, totals);
     if (fault.empty()) continue;
     return Corrupt(path, "row group " + std::to_string(g) + ", column \"" +
                              metadata.schema()->Column(c)->path()->ToDotString() + "\" " +
@@ -95,8 +104,9 @@ Result<std::shared_ptr<parquet::FileMetaData>> Parse(const uint8_t* bytes, int64
     std::shared_ptr<parquet::FileMetaData> metadata =
         parquet::FileMetaData::Make(bytes, static_cast<uint32_t>(size));
     if (metadata->is_encryption_algorithm_set()) return Encrypted(path);
+    Totals totals;
     for (int g = 0; g < metadata->num_row_groups(); ++g) {
-      ARROW_RETURN_NOT_OK(CheckRowGroup(*metadata, g, end, path));
+      ARROW_RETURN_NOT_OK(CheckRowGroup(*metadata, g, end, path, &totals));
     }
     return metadata;
   } catch (const parquet::ParquetException& e) {

@@ -267,6 +267,21 @@ TEST(ReadFooter, AbsurdSizesOfColumnsAreCorrupt) {
   }
 }
 
+// One by one they are sound, but a file of thousands would not add up in 64 bits.
+TEST(ReadFooter, RowGroupsThatAreAbsurdTogetherAreCorrupt) {
+  auto file = [](const forged::Chunk& chunk, int64_t rows) {
+    const forged::Struct group = forged::RowGroup({chunk}, rows);
+    return forged::File(
+        forged::Footer({forged::Root(1), forged::Column("x")}, {group, group}, 0)
+            .bytes());
+  };
+  EXPECT_TRUE(Read(file({}, int64_t{1} << 39)).ok());
+  ExpectCorrupt(file({}, (int64_t{1} << 39) + 1), "row group 1 has 549755813889 rows");
+  EXPECT_TRUE(Read(file({.uncompressed_bytes = int64_t{1} << 43}, 10)).ok());
+  ExpectCorrupt(file({.uncompressed_bytes = (int64_t{1} << 43) + 1}, 10),
+                "row group 1, column");
+}
+
 TEST(ReadFooter, RowGroupsWithOtherColumnsThanTheSchemaAreCorrupt) {
   const std::vector<forged::Struct> schema = {forged::Root(2), forged::Column("x"),
                                               forged::Column("y")};

@@ -44,8 +44,8 @@ struct Fragment {
 };
 
 struct TableOptions {
-  std::map<std::string, std::string> storage_options;
-  std::map<std::string, std::string> partition_types;
+  std::map<std::string, std::string> storage_options = {};
+  std::map<std::string, std::string> partition_types = {};
   /// Bytes of parsed footers kept; the rest is read again when needed.
   int64_t footer_cache_bytes = int64_t{64} << 20;
 };

@@ -112,7 +112,12 @@ inline void WriteParquet(const std::string& path,
       ->data_page_version(options.page_version)
       ->max_row_group_length(options.row_group_rows);
   if (options.data_page_bytes < 1 << 20) properties.write_batch_size(16);
-  if (!options.page_index) properties.disable_write_page_index();
+  // Arrow's own default has changed from one to the other.
+  if (options.page_index) {
+    properties.enable_write_page_index();
+  } else {
+    properties.disable_write_page_index();
+  }
   if (options.page_checksums) properties.enable_page_checksum();
   if (!options.dictionary) properties.disable_dictionary();
   parquet::ArrowWriterProperties::Builder arrow_properties;
