@@ -9,7 +9,7 @@ import pkgutil
 import re
 import typing
 from collections.abc import Callable, Iterator
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import headrace as hr
 import pytest
@@ -25,12 +25,6 @@ def modules() -> list[str]:
     found = pkgutil.walk_packages(hr.__path__, "headrace.")
     names = ["headrace", *(module.name for module in found)]
     return [name for name in names if name.rpartition(".")[2] != "_native"]
-
-
-def imported(name: str) -> ModuleType:
-    if name.startswith("headrace.torch"):
-        pytest.importorskip("torch")
-    return importlib.import_module(name)
 
 
 # Where users find names; other modules are where they are defined.
@@ -78,7 +72,7 @@ FUNCTIONS = {name: f for name, one in PUBLIC.items() if (f := function(one))}
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_in_docstrings_are_true(name: str) -> None:
-    module = imported(name)
+    module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS, verbose=False)
     assert failed == 0
 
@@ -87,7 +81,7 @@ def test_some_examples_are_run() -> None:
     runs = [
         example
         for name in modules()
-        for test in doctest.DocTestFinder().find(imported(name))
+        for test in doctest.DocTestFinder().find(importlib.import_module(name))
         for example in test.examples
         if not example.options.get(doctest.SKIP)
     ]
@@ -96,7 +90,7 @@ def test_some_examples_are_run() -> None:
 
 @pytest.mark.parametrize("name", modules())
 def test_modules_have_docstrings_and_say_what_is_public(name: str) -> None:
-    module = imported(name)
+    module = importlib.import_module(name)
     assert module.__doc__
     if "._" in name:
         return

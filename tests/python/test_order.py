@@ -14,23 +14,6 @@ deliver, deliver_ranks, flat = lakes.deliver, lakes.deliver_ranks, lakes.flat
 FILTERS, PARTITION = lakes.FILTERS, lakes.PARTITION
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_CACHE_DIR", "")
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory):
-    return lakes.make_plain(tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def hive(tmp_path_factory: pytest.TempPathFactory):
-    return lakes.make_hive(tmp_path_factory.mktemp("hive"))
-
-
 def check_order(lake, where, shuffle: bool) -> None:
     dataset, blocks = lake.open(where), lake.survivors(where)
     for streams, window, (seed, epoch) in itertools.product(

@@ -16,23 +16,6 @@ FILTERS = lakes.FILTERS
 ORDER = {"streams": 8, "shuffle_window_rows": 40, "seed": 5, "epoch": 3}
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_CACHE_DIR", "")
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory):
-    return lakes.make_plain(tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def hive(tmp_path_factory: pytest.TempPathFactory):
-    return lakes.make_hive(tmp_path_factory.mktemp("hive"))
-
-
 def states_of(loader: hr.Loader) -> list[dict[str, Any]]:
     """The states of a pass: before the first batch, and after each."""
     states = [loader.state_dict()]

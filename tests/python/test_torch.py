@@ -5,22 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import headrace as hr
+import lightning
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-torch = pytest.importorskip("torch")
-data = pytest.importorskip("torch.utils.data")
+import torch
+from torch.utils import data
 
 ROWS = 1050
 BATCH = 100
 STEPS = 11
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_CACHE_DIR", "")
 
 
 @pytest.fixture
@@ -206,7 +201,6 @@ def test_ranks_of_a_torch_dataset_share_the_rows(dataset: hr.Dataset) -> None:
 @pytest.fixture
 def trainer(tmp_path: Path) -> Any:
     """Return a maker of quiet trainers on the CPU."""
-    lightning = pytest.importorskip("lightning")
 
     def trainer(**options: Any) -> Any:
         quiet = {
@@ -225,8 +219,6 @@ def trainer(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def model() -> Any:
-    lightning = pytest.importorskip("lightning")
-
     class Regression(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
@@ -276,7 +268,6 @@ def test_lightning_fits_an_epoch(train: hr.Dataset, trainer: Any, model: Any) ->
 def test_lightning_resumes_within_an_epoch_to_equal_weights(
     train: hr.Dataset, trainer: Any, model: Any, tmp_path: Path
 ) -> None:
-    lightning = pytest.importorskip("lightning")
     stop_at = STEPS + 4  # in the second of three epochs
 
     class Crash(lightning.Callback):
