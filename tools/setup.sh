@@ -3,6 +3,8 @@
 # packages, and a storage server for tests that npm has. Does nothing, quickly, when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Scripts that call this may have .venv first on PATH, and .venv is not to be made by itself.
+PATH=${PATH//"$PWD/.venv/bin:"/}
 
 python=""
 for candidate in "${PYTHON:-}" python3.11 python3; do
