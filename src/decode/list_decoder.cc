@@ -302,7 +302,9 @@ Result<Shapes> ReadShapes(const ColumnPlan& plan, const arrow::StructArray& stor
     for (int64_t d = 0; d < shapes.ndim; ++d) {
       const int64_t dim = storage.IsNull(i) ? 0 : dims.Value(lists.value_offset(i) + d);
       shapes.dims.push_back(dim);
-      size *= dim;
+      // Capped, so that hostile dimensions do not overflow.
+      const int64_t cap = flat.length[static_cast<size_t>(i)] + 1;
+      size = dim < 0 || size < 0 ? -1 : std::min(size * dim, cap);
     }
     if (storage.IsValid(i) && size != flat.length[static_cast<size_t>(i)]) {
       return Error(ErrorKind::kCorrupt,
