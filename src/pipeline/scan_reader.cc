@@ -31,10 +31,10 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
       ARROW_ASSIGN_OR_RAISE(
           rows,
           survivors_->ReadNext(scan_->Ref(static_cast<int64_t>(next_block_), nullptr),
-                               [&](const reader::Delivery& read) {
+                               {[&](const reader::Delivery& read) {
                                  columns[read.column] = read.values;
                                  return Status::OK();
-                               }));
+                               }}));
     }
     if (rows == 0) {
       ++next_block_;

@@ -1,5 +1,6 @@
 #include "pipeline/stream.h"
 
+#include <optional>
 #include <utility>
 
 namespace headrace::pipeline {
@@ -31,16 +32,25 @@ Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* plac
       id_ == plan::SampleRef::kRemainder ? order.RemainderRuns()
                                          : order.StreamRuns(id_, next_.first, next_.rows);
   int64_t base = 0;
+  auto check_stop = [this]() -> Status {
+    if (!*context_->stop) return Status::OK();
+    return Error(ErrorKind::kCancelled, "the loader was stopped");
+  };
+  reader::Sink sink;
+  sink.put = [&](const reader::Delivery& read) -> Status {
+    ARROW_RETURN_NOT_OK(check_stop());
+    ARROW_RETURN_NOT_OK(window->Put(read.column, base + read.at, read.values));
+    if (read.damaged.empty()) return Status::OK();
+    return window->MarkDamaged(read.column, base + read.at, read.damaged);
+  };
+  sink.slot_of = [&](size_t column) -> Result<std::optional<window::Slot>> {
+    ARROW_RETURN_NOT_OK(check_stop());
+    if (!window->is_fixed(column)) return std::nullopt;
+    return window->SlotOf(column, base);
+  };
   for (const plan::Run& run : runs) {
-    ARROW_RETURN_NOT_OK(reader_.Read(
-        context_->scan->Ref(run.block, context_->survivors), run.first_survivor, run.rows,
-        [&](const reader::Delivery& read) {
-          if (*context_->stop)
-            return Error(ErrorKind::kCancelled, "the loader was stopped");
-          ARROW_RETURN_NOT_OK(window->Put(read.column, base + read.at, read.values));
-          if (read.damaged.empty()) return Status::OK();
-          return window->MarkDamaged(read.column, base + read.at, read.damaged);
-        }));
+    ARROW_RETURN_NOT_OK(reader_.Read(context_->scan->Ref(run.block, context_->survivors),
+                                     run.first_survivor, run.rows, sink));
     base += run.rows;
   }
   ARROW_RETURN_NOT_OK(window->Seal());

@@ -2,7 +2,8 @@
 /// Where the values of one column of one row group come from.
 ///
 /// Three ways, from the cheapest: a constant (partition values, columns that the file
-/// lacks); flat column chunks, decoded page by page and entered at any page; everything
+/// lacks); flat column chunks, decoded page by page and entered at any page, straight to
+/// their place if they are of fixed width; everything
 /// else (nested, decimal, dictionary, INT96) through Arrow's record assembly, which
 /// decodes what it passes.
 #pragma once
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "reader/read_context.h"
+#include "window/slot.h"
 
 namespace headrace::reader {
 
@@ -31,6 +33,14 @@ class ColumnSource {
   /// Exactly `rows` more values, in the file's type.
   virtual Result<std::shared_ptr<arrow::Array>> Read(int64_t rows) = 0;
   virtual void Skip(int64_t rows) = 0;
+  /// Whether `Place` may be called.
+  virtual bool CanPlace() const { return false; }
+  /// Writes exactly `rows` more values to where they are wanted, elements of the file's
+  /// type (booleans as bytes).
+  virtual Status Place(int64_t rows, const window::Slot& slot) {
+    (void)rows, (void)slot;
+    return Error(ErrorKind::kInternal, "values of this column cannot be placed");
+  }
 };
 
 /// The same value in every row.

@@ -144,6 +144,7 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
     Status status = CatchParquet(
         [&] { return reader->OpenColumn(context, fragment, first_row, column); });
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
+    reader->placeable_.resize(reader->sources_.size());
   }
   return reader;
 }
@@ -172,6 +173,8 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
     ARROW_ASSIGN_OR_RAISE(auto source, MakeFlatSource(context, chunk, field->column_index,
                                                       field->field->type()));
     sources_.push_back(std::move(source));
+    placeable_.push_back(sources_.back()->CanPlace() &&
+                         field->field->type()->Equals(*column.field->type()));
     return Status::OK();
   }
   std::vector<int> leaves;
@@ -197,6 +200,11 @@ Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_
   });
   if (!read.ok()) return Locate(read.status(), column);
   return read;
+}
+
+Status RowGroupReader::Place(size_t column, int64_t rows, const window::Slot& slot) {
+  Status placed = CatchParquet([&] { return sources_[column]->Place(rows, slot); });
+  return placed.ok() ? placed : Locate(placed, column);
 }
 
 Status RowGroupReader::Locate(const Status& status, size_t column) const {

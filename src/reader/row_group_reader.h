@@ -29,6 +29,12 @@ class RowGroupReader {
 
   /// The next `rows` values of a column. Corrupt if the column chunk ends before.
   Result<std::shared_ptr<arrow::Array>> Read(size_t column, int64_t rows);
+  /// Whether `Place` may be called for a column: it is flat and of fixed width, and the
+  /// file's type is the table's.
+  bool CanPlace(size_t column) const { return placeable_[column]; }
+  /// Writes the next `rows` values of a column to their places. Errors as `Read`; what
+  /// was written by then is unspecified.
+  Status Place(size_t column, int64_t rows, const window::Slot& slot);
   /// Passes over `rows` values; whole pages are not even decompressed.
   void Skip(size_t column, int64_t rows) { sources_[column]->Skip(rows); }
 
@@ -46,6 +52,7 @@ class RowGroupReader {
   std::unique_ptr<OpenFile> file_;
   std::vector<std::unique_ptr<ColumnSource>> sources_;
   std::vector<std::shared_ptr<arrow::Field>> fields_;
+  std::vector<bool> placeable_;
 };
 
 }  // namespace headrace::reader

@@ -82,15 +82,29 @@ Result<int64_t> SurvivorReader::ReadNext(const BlockRef& block, const Sink& sink
 Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
   // Column by column, so that a window's column stays in the cache while it is written.
   for (size_t column = 0; column < spec_->selected; ++column) {
-    for (int64_t at = 0; at < rows; at += context_->tile_rows) {
+    ARROW_ASSIGN_OR_RAISE(const bool placed, Place(column, rows, sink));
+    for (int64_t at = 0; !placed && at < rows; at += context_->tile_rows) {
       const int64_t count = std::min(context_->tile_rows, rows - at);
       ARROW_ASSIGN_OR_RAISE(auto read, ReadTile(column, next_row_ + at, count));
-      ARROW_RETURN_NOT_OK(sink({column, at, read.values, read.damaged}));
+      ARROW_RETURN_NOT_OK(sink.put({column, at, read.values, read.damaged}));
     }
   }
   next_row_ += rows;
   next_survivor_ += rows;
   return Status::OK();
+}
+
+Result<bool> SurvivorReader::Place(size_t column, int64_t rows, const Sink& sink) {
+  if (sink.slot_of == nullptr || damaged_[column] || !open_->CanPlace(column)) {
+    return false;
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column));
+  if (!slot) return false;
+  Status placed = open_->Place(column, rows, *slot);
+  if (placed.ok()) return true;
+  if (!context_->tolerant || KindOf(placed) != ErrorKind::kCorrupt) return placed;
+  damaged_[column] = true;
+  return false;
 }
 
 Result<Salvaged> SurvivorReader::ReadTile(size_t column, int64_t row, int64_t rows) {
@@ -190,7 +204,7 @@ Status SurvivorReader::DeliverKept(int64_t at, int64_t rows, const Sink& sink) {
       delivery.damaged = delivery.damaged.subspan(static_cast<size_t>(kept_at_),
                                                   static_cast<size_t>(rows));
     }
-    ARROW_RETURN_NOT_OK(sink(delivery));
+    ARROW_RETURN_NOT_OK(sink.put(delivery));
   }
   kept_at_ += rows;
   next_survivor_ += rows;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,7 +54,13 @@ struct Delivery {
   std::span<const uint8_t> damaged;
 };
 
-using Sink = std::function<Status(const Delivery& delivery)>;
+/// Where values go.
+struct Sink {
+  std::function<Status(const Delivery& delivery)> put;
+  /// Where the run's values of a column may be written straight, without being delivered;
+  /// nothing where they may not. Null: nowhere.
+  std::function<Result<std::optional<window::Slot>>(size_t column)> slot_of = nullptr;
+};
 
 /// Reads runs of survivors. A run that goes on where the last one ended continues in the
 /// open row group; any other opens its row group anew, evaluating the filter from the
@@ -79,6 +86,9 @@ class SurvivorReader {
   bool IsOpen(const BlockRef& block) const;
   Status OpenAt(const BlockRef& block, int64_t first);
   Status ReadAll(int64_t rows, const Sink& sink);
+  /// Writes the next rows of a column to its slot. False if it has none, or if it turned
+  /// out to be damaged and that is tolerated.
+  Result<bool> Place(size_t column, int64_t rows, const Sink& sink);
   /// Makes kept_ hold a survivor at or after `first`; kept_ stays empty at the block's
   /// end.
   Status FillKept(int64_t first);

@@ -91,7 +91,7 @@ struct Taken {
   int64_t damaged = 0;
 
   Sink sink() {
-    return [this](const Delivery& delivery) {
+    return {[this](const Delivery& delivery) {
       const auto array = Cast(delivery.values, arrow::int64());
       const auto& integers = static_cast<const arrow::Int64Array&>(*array);
       for (int64_t i = 0; i < array->length(); ++i) {
@@ -105,7 +105,7 @@ struct Taken {
         EXPECT_TRUE(is_new) << "twice at " << delivery.at + i;
       }
       return Status::OK();
-    };
+    }};
   }
 
   /// The values of a column, which have to be there from 0 on without a gap.
@@ -246,7 +246,7 @@ TEST_F(SurvivorReaderTest, PassesOverColumnsWhereNothingIsWanted) {
   Taken taken;
   ASSERT_EQ(Check(reader.Count(kFiltered)), 100);
   const int64_t before = lake_->counters.values_decoded;
-  Check(reader.Read(kFiltered, 0, 100, [](const Delivery&) { return Status::OK(); }));
+  Check(reader.Read(kFiltered, 0, 100, {[](const Delivery&) { return Status::OK(); }}));
   // All of id, and of text little more than the last tile.
   EXPECT_LT(lake_->counters.values_decoded - before, kRows / 2 + 200);
 }
@@ -254,9 +254,10 @@ TEST_F(SurvivorReaderTest, PassesOverColumnsWhereNothingIsWanted) {
 TEST_F(SurvivorReaderTest, AnErrorOfTheSinkEndsTheReadAndTheNextOneIsRight) {
   Select({"id", "group"}, "group == 3");
   auto reader = Reader();
-  const Status status = reader.Read(kFiltered, 0, 20, [](const Delivery& delivery) {
-    return delivery.column == 1 ? Status::Cancelled("enough") : Status::OK();
-  });
+  const Status status = reader.Read(
+      kFiltered, 0, 20, {[](const Delivery& delivery) {
+        return delivery.column == 1 ? Status::Cancelled("enough") : Status::OK();
+      }});
   EXPECT_TRUE(status.IsCancelled());
   Taken taken;
   Check(reader.Read(kFiltered, 20, 5, taken.sink()));
@@ -277,9 +278,10 @@ TEST_F(SurvivorReaderTest, MoreSurvivorsThanThereAreIsInternal) {
 TEST_F(SurvivorReaderTest, HoldsNothingWhenABlockIsFinishedOrClosed) {
   Select({"id", "text"});
   auto reader = Reader();
-  Check(reader.Read(kWhole, 0, kRows / 2, [](const Delivery&) { return Status::OK(); }));
+  Check(
+      reader.Read(kWhole, 0, kRows / 2, {[](const Delivery&) { return Status::OK(); }}));
   EXPECT_EQ(lake_->pool.bytes_allocated(), 0);
-  Check(reader.Read(kWhole, 0, 10, [](const Delivery&) { return Status::OK(); }));
+  Check(reader.Read(kWhole, 0, 10, {[](const Delivery&) { return Status::OK(); }}));
   EXPECT_GT(lake_->pool.bytes_allocated(), 0);
   reader.Close();
   EXPECT_EQ(lake_->pool.bytes_allocated(), 0);

@@ -11,34 +11,19 @@
 namespace headrace::window {
 namespace {
 
-// Scatters elements of one width to their places; `place` null: in order from `at`.
-template <typename T>
-void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, int64_t at,
-             uint8_t* out) {
-  const auto* from = reinterpret_cast<const T*>(in);
-  auto* to = reinterpret_cast<T*>(out);
-  if (place == nullptr) {
-    std::memcpy(to + at, from, static_cast<size_t>(n) * sizeof(T));
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) to[place[at + i]] = from[i];
-}
-
-void ScatterBits(const uint8_t* bits, int64_t bit_offset, int64_t n,
-                 const uint32_t* place, int64_t at, uint8_t* out) {
+void ScatterBits(const uint8_t* bits, int64_t bit_offset, int64_t n, const Slot& slot,
+                 uint8_t* out) {
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t to = place == nullptr ? at + i : place[at + i];
-    out[to] = arrow::bit_util::GetBit(bits, bit_offset + i) ? 1 : 0;
+    out[slot.PlaceOf(i)] = arrow::bit_util::GetBit(bits, bit_offset + i) ? 1 : 0;
   }
 }
 
 // Nulls are 0 in a window, so that a masked value is.
-void ZeroNulls(const uint8_t* bits, int64_t bit_offset, int64_t n, const uint32_t* place,
-               int64_t at, int64_t width, uint8_t* out) {
+void ZeroNulls(const uint8_t* bits, int64_t bit_offset, int64_t n, const Slot& slot,
+               int64_t width) {
   for (int64_t i = 0; i < n; ++i) {
     if (arrow::bit_util::GetBit(bits, bit_offset + i)) continue;
-    const int64_t to = place == nullptr ? at + i : place[at + i];
-    std::memset(out + to * width, 0, static_cast<size_t>(width));
+    std::memset(slot.values + slot.PlaceOf(i) * width, 0, static_cast<size_t>(width));
   }
 }
 
@@ -83,47 +68,67 @@ Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& co
 Status Window::Put(size_t column, int64_t at,
                    const std::shared_ptr<arrow::Array>& values) {
   assert(at + values->length() <= rows_);
-  Kept& kept = kept_[column];
-  if (columns_[column].fixed)
-    return PutFixed(&kept, *columns_[column].fixed, at, *values);
-  kept.arrays.push_back(values);
+  if (is_fixed(column)) return PutFixed(column, SlotOf(column, at), *values);
+  kept_[column].arrays.push_back(values);
   return Status::OK();
 }
 
-Status Window::PutFixed(Kept* kept, DType dtype, int64_t at, const arrow::Array& values) {
+Slot Window::SlotOf(size_t column, int64_t at) {
+  Kept& kept = kept_[column];
+  Slot slot;
+  slot.values = kept.values->mutable_data();
+  int64_t skipped = 0;
+  if (placement_.empty()) {
+    slot.values += at * ByteWidth(*columns_[column].fixed);
+    skipped = at;
+  } else {
+    slot.place = placement_.data() + at;
+  }
+  slot.valid = [this, &kept, skipped]() -> Result<uint8_t*> {
+    if (!kept.any_null) {
+      ARROW_ASSIGN_OR_RAISE(kept.valid, arrow::AllocateBuffer(rows_, pool_));
+      std::memset(kept.valid->mutable_data(), 1, static_cast<size_t>(rows_));
+      kept.any_null = true;
+    }
+    return kept.valid->mutable_data() + skipped;
+  };
+  return slot;
+}
+
+Status Window::PutFixed(size_t column, const Slot& slot, const arrow::Array& values) {
+  const DType dtype = *columns_[column].fixed;
   const arrow::ArrayData& data = *values.data();
   const int64_t n = data.length;
-  const uint32_t* place = placement_.empty() ? nullptr : placement_.data();
   const int64_t width = ByteWidth(dtype);
-  uint8_t* out = kept->values->mutable_data();
   if (dtype == DType::kBool) {
-    ScatterBits(data.buffers[1]->data(), data.offset, n, place, at, out);
+    ScatterBits(data.buffers[1]->data(), data.offset, n, slot, slot.values);
   } else {
     const uint8_t* in = data.buffers[1]->data() + data.offset * width;
     switch (width) {
       case 1:
-        Scatter<uint8_t>(in, n, place, at, out);
+        Scatter<uint8_t>(in, n, slot.place, slot.values);
         break;
       case 2:
-        Scatter<uint16_t>(in, n, place, at, out);
+        Scatter<uint16_t>(in, n, slot.place, slot.values);
         break;
       case 4:
-        Scatter<uint32_t>(in, n, place, at, out);
+        Scatter<uint32_t>(in, n, slot.place, slot.values);
         break;
       default:
-        Scatter<uint64_t>(in, n, place, at, out);
+        Scatter<uint64_t>(in, n, slot.place, slot.values);
         break;
     }
   }
-  if (values.null_count() == 0) return Status::OK();
-  if (!kept->any_null) {
-    ARROW_ASSIGN_OR_RAISE(kept->valid, arrow::AllocateBuffer(rows_, pool_));
-    std::memset(kept->valid->mutable_data(), 1, static_cast<size_t>(rows_));
-    kept->any_null = true;
+  if (values.null_count() == 0) {
+    // What was placed there before may have been null.
+    if (!kept_[column].any_null) return Status::OK();
+    ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, slot.valid());
+    for (int64_t i = 0; i < n; ++i) valid[slot.PlaceOf(i)] = 1;
+    return Status::OK();
   }
-  ScatterBits(data.buffers[0]->data(), data.offset, n, place, at,
-              kept->valid->mutable_data());
-  ZeroNulls(data.buffers[0]->data(), data.offset, n, place, at, width, out);
+  ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, slot.valid());
+  ScatterBits(data.buffers[0]->data(), data.offset, n, slot, valid);
+  ZeroNulls(data.buffers[0]->data(), data.offset, n, slot, width);
   return Status::OK();
 }
 
@@ -133,9 +138,11 @@ Status Window::MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> d
     ARROW_ASSIGN_OR_RAISE(kept.damaged, arrow::AllocateBuffer(rows_, pool_));
     std::memset(kept.damaged->mutable_data(), 0, static_cast<size_t>(rows_));
   }
-  const uint32_t* place = placement_.empty() ? nullptr : placement_.data();
-  Scatter<uint8_t>(damaged.data(), static_cast<int64_t>(damaged.size()), place, at,
-                   kept.damaged->mutable_data());
+  uint8_t* const out = kept.damaged->mutable_data();
+  for (size_t i = 0; i < damaged.size(); ++i) {
+    const int64_t row = at + static_cast<int64_t>(i);
+    out[placement_.empty() ? row : placement_[static_cast<size_t>(row)]] = damaged[i];
+  }
   return Status::OK();
 }
 

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "window/slot.h"
+
 namespace headrace::window {
 
 /// How a window keeps a column.
@@ -45,6 +47,10 @@ class Window {
 
   /// Puts rows [at, at + length) in read order of a column.
   Status Put(size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values);
+  /// Where rows from `at` in read order of a fixed-width column may be written instead.
+  /// It may be used until `Seal`.
+  Slot SlotOf(size_t column, int64_t at);
+  bool is_fixed(size_t column) const { return columns_[column].fixed.has_value(); }
   /// Marks rows from `at` in read order, a byte a row: 1 where the value put is not what
   /// was stored, which could not be read.
   Status MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> damaged);
@@ -82,7 +88,7 @@ class Window {
   };
 
   Window() = default;
-  Status PutFixed(Kept* kept, DType dtype, int64_t at, const arrow::Array& values);
+  Status PutFixed(size_t column, const Slot& slot, const arrow::Array& values);
 
   std::vector<WindowColumn> columns_;
   std::vector<Kept> kept_;

@@ -1,0 +1,30 @@
+/// \file
+/// The pages of a column chunk, entered at any row.
+#pragma once
+
+#include <arrow/memory_pool.h>
+#include <headrace/result.h>
+#include <parquet/column_reader.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "reader/column_source.h"
+
+namespace headrace::reader {
+
+/// Pages from one that begins at or before the row that was asked for.
+struct ChunkPages {
+  std::unique_ptr<parquet::PageReader> pager;
+  /// Rows of the row group before the first page that the pager gives.
+  int64_t passed = 0;
+};
+
+/// Opens a leaf's pages at chunk.first_row: the page that holds it by the offset index,
+/// else the first of the chunk. Throws what Parquet throws.
+Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, arrow::MemoryPool* pool);
+
+/// The error of a chunk that has only `got` of `rows` more rows.
+Status ChunkEnded(int64_t got, int64_t rows);
+
+}  // namespace headrace::reader

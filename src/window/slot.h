@@ -1,0 +1,40 @@
+/// \file
+/// Writing values to their permuted places.
+#pragma once
+
+#include <headrace/result.h>
+
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+namespace headrace::window {
+
+/// Rows that are being written: row i goes to element `place[i]` of `values`, or to
+/// element i where `place` is null.
+struct Slot {
+  uint8_t* values = nullptr;
+  const uint32_t* place = nullptr;
+  /// A byte a row, at the same places: 1 where the value is there, 0 where it is null.
+  /// All are 1 at first; the first call makes them.
+  std::function<Result<uint8_t*>()> valid;
+
+  int64_t PlaceOf(int64_t row) const { return place == nullptr ? row : place[row]; }
+};
+
+/// Writes `n` elements from memory of any alignment to their places.
+template <typename T>
+void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, uint8_t* out) {
+  if (place == nullptr) {
+    std::memcpy(out, in, static_cast<size_t>(n) * sizeof(T));
+    return;
+  }
+  auto* to = reinterpret_cast<T*>(out);
+  for (int64_t i = 0; i < n; ++i) {
+    T value;
+    std::memcpy(&value, in + i * sizeof(T), sizeof(T));
+    to[place[i]] = value;
+  }
+}
+
+}  // namespace headrace::window
