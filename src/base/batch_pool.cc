@@ -8,7 +8,7 @@ BatchPool::Handle BatchPool::Make(MemoryBudget* budget) {
 
 arrow::Status BatchPool::Allocate(int64_t size, int64_t alignment, uint8_t** out) {
   if (counted_) ARROW_RETURN_NOT_OK(budget_->Reserve(size));
-  arrow::Status status = upstream_->Allocate(size, alignment, out);
+  arrow::Status status = recycler_->Allocate(size, alignment, out);
   if (!status.ok()) {
     if (counted_) budget_->Release(size);
     return status;
@@ -21,7 +21,7 @@ arrow::Status BatchPool::Allocate(int64_t size, int64_t alignment, uint8_t** out
 arrow::Status BatchPool::Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
                                     uint8_t** ptr) {
   if (counted_) ARROW_RETURN_NOT_OK(budget_->Reserve(new_size));
-  arrow::Status status = upstream_->Reallocate(old_size, new_size, alignment, ptr);
+  arrow::Status status = recycler_->Reallocate(old_size, new_size, alignment, ptr);
   // A reallocation may hold both blocks for a moment, so the new one is counted whole
   // before the old one is let go.
   if (counted_) budget_->Release(status.ok() ? old_size : new_size);
@@ -30,7 +30,7 @@ arrow::Status BatchPool::Reallocate(int64_t old_size, int64_t new_size, int64_t 
 }
 
 void BatchPool::Free(uint8_t* buffer, int64_t size, int64_t alignment) {
-  upstream_->Free(buffer, size, alignment);
+  recycler_->Free(buffer, size, alignment);
   held_ -= size;
   if (counted_) budget_->Release(size);
   Unreference();

@@ -40,17 +40,19 @@ class BatchPool : public arrow::MemoryPool {
   int64_t max_memory() const override { return -1; }
   int64_t total_bytes_allocated() const override { return -1; }
   int64_t num_allocations() const override { return -1; }
-  std::string backend_name() const override { return upstream_->backend_name(); }
+  std::string backend_name() const override {
+    return recycler_->upstream()->backend_name();
+  }
 
  private:
   explicit BatchPool(MemoryBudget* budget)
-      : budget_(budget), upstream_(budget->upstream()) {}
+      : budget_(budget), recycler_(budget->recycler()) {}
   ~BatchPool() override = default;
   void HandOut();
   void Unreference();
 
   MemoryBudget* budget_;
-  arrow::MemoryPool* upstream_;
+  std::shared_ptr<Recycler> recycler_;
   std::atomic<bool> counted_{true};
   std::atomic<int64_t> held_{0};
   std::atomic<int64_t> references_{1};  // the handle, and each allocation

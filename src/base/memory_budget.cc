@@ -13,7 +13,9 @@ void RaiseTo(std::atomic<int64_t>& peak, int64_t value) {
 }  // namespace
 
 MemoryBudget::MemoryBudget(arrow::MemoryPool* upstream, int64_t budget)
-    : upstream_(upstream), budget_(budget) {}
+    : recycler_(std::make_shared<Recycler>(upstream)), budget_(budget) {
+  recycler_->LimitIdle(budget);
+}
 
 arrow::Status MemoryBudget::Reserve(int64_t bytes) {
   if (bytes < 0) return arrow::Status::Invalid("cannot reserve ", bytes, " bytes");
@@ -28,16 +30,18 @@ arrow::Status MemoryBudget::Reserve(int64_t bytes) {
     }
   } while (!used_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
   RaiseTo(peak_, held + bytes);
+  recycler_->LimitIdle(budget_ - held - bytes);
   return arrow::Status::OK();
 }
 
 void MemoryBudget::Release(int64_t bytes) {
-  used_.fetch_sub(bytes, std::memory_order_relaxed);
+  const int64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
+  recycler_->LimitIdle(budget_ - before + bytes);
 }
 
 arrow::Status MemoryBudget::Allocate(int64_t size, int64_t alignment, uint8_t** out) {
   ARROW_RETURN_NOT_OK(Reserve(size));
-  arrow::Status status = upstream_->Allocate(size, alignment, out);
+  arrow::Status status = recycler_->Allocate(size, alignment, out);
   if (!status.ok()) {
     Release(size);
     return status;
@@ -50,7 +54,7 @@ arrow::Status MemoryBudget::Allocate(int64_t size, int64_t alignment, uint8_t** 
 arrow::Status MemoryBudget::Reallocate(int64_t old_size, int64_t new_size,
                                        int64_t alignment, uint8_t** ptr) {
   if (new_size > old_size) ARROW_RETURN_NOT_OK(Reserve(new_size - old_size));
-  arrow::Status status = upstream_->Reallocate(old_size, new_size, alignment, ptr);
+  arrow::Status status = recycler_->Reallocate(old_size, new_size, alignment, ptr);
   if (!status.ok()) {
     if (new_size > old_size) Release(new_size - old_size);
     return status;
@@ -64,15 +68,17 @@ arrow::Status MemoryBudget::Reallocate(int64_t old_size, int64_t new_size,
 }
 
 void MemoryBudget::Free(uint8_t* buffer, int64_t size, int64_t alignment) {
-  upstream_->Free(buffer, size, alignment);
+  recycler_->Free(buffer, size, alignment);
   Release(size);
 }
 
-void MemoryBudget::ReleaseUnused() { upstream_->ReleaseUnused(); }
+void MemoryBudget::ReleaseUnused() { recycler_->upstream()->ReleaseUnused(); }
 int64_t MemoryBudget::bytes_allocated() const { return used_.load(); }
 int64_t MemoryBudget::max_memory() const { return peak_.load(); }
 int64_t MemoryBudget::total_bytes_allocated() const { return total_.load(); }
 int64_t MemoryBudget::num_allocations() const { return allocations_.load(); }
-std::string MemoryBudget::backend_name() const { return upstream_->backend_name(); }
+std::string MemoryBudget::backend_name() const {
+  return recycler_->upstream()->backend_name();
+}
 
 }  // namespace headrace::base

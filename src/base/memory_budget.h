@@ -7,19 +7,24 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
+
+#include "base/recycler.h"
 
 namespace headrace::base {
 
 /// An Arrow memory pool that counts every byte it hands out against a budget, and refuses
 /// what would pass it (Arrow's OutOfMemory; our kind ResourceExhausted). Bytes that are
-/// not allocated here (parsed footers) are counted by `Reserve`.
+/// not allocated here (parsed footers) are counted by `Reserve`. Large blocks that are
+/// freed wait to be used again, as far as they and what is held fit the budget.
 ///
 /// Thread-safety: all methods.
 class MemoryBudget : public arrow::MemoryPool {
  public:
   explicit MemoryBudget(arrow::MemoryPool* upstream,
                         int64_t budget = std::numeric_limits<int64_t>::max());
+  ~MemoryBudget() override { recycler_->Close(); }
 
   arrow::Status Allocate(int64_t size, int64_t alignment, uint8_t** out) override;
   arrow::Status Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
@@ -40,10 +45,11 @@ class MemoryBudget : public arrow::MemoryPool {
   int64_t total_bytes_allocated() const override;
   int64_t num_allocations() const override;
   std::string backend_name() const override;
-  arrow::MemoryPool* upstream() const { return upstream_; }
+  /// Where blocks come from: for those that outlive the budget.
+  const std::shared_ptr<Recycler>& recycler() const { return recycler_; }
 
  private:
-  arrow::MemoryPool* upstream_;
+  const std::shared_ptr<Recycler> recycler_;
   const int64_t budget_;
   std::atomic<int64_t> used_{0};
   std::atomic<int64_t> peak_{0};

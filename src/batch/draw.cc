@@ -5,14 +5,20 @@
 #include <arrow/compute/api.h>
 #include <arrow/device.h>
 
+#include <algorithm>
 #include <cstring>
-#include <numeric>
+#include <limits>
 #include <utility>
 
+#include "batch/interleave.h"
 #include "schema/convert.h"
 
 namespace headrace::batch {
 namespace {
+
+bool IsMissing(const Drawing& drawing, int64_t sample) {
+  return !drawing.missing.empty() && drawing.missing[static_cast<size_t>(sample)] != 0;
+}
 
 bool SharesMemory(const arrow::DataType& type) {
   switch (type.id()) {
@@ -30,38 +36,61 @@ bool SharesMemory(const arrow::DataType& type) {
   }
 }
 
-/// One call of DrawFixed.
-struct FixedDraw {
+// Rows of each lane of a pack that are drawn at a time, column by column: their samples
+// stay in the first-level cache.
+constexpr int64_t kPackRows = 32;
+
+// Converts rows [at, at + rows) of a segment.
+Status ConvertRows(const Drawing& drawing, const Target& target, const Segment& segment,
+                   int64_t at, int64_t rows) {
+  const schema::ColumnPlan& plan = *target.plan;
+  const int64_t in_width = ByteWidth(plan.stored_dtype);
+  const uint8_t* values =
+      segment.window->values(target.column) + (segment.from + at) * in_width;
+  schema::ConvertSpan span;
+  span.in = values;
+  span.out = target.out + (segment.out + at * segment.out_stride) * target.out_stride *
+                              ByteWidth(plan.dtype);
+  span.out_stride = segment.out_stride * target.out_stride;
+  span.count = rows;
+  const auto bad = schema::Convert(plan.stored_dtype, plan.dtype, span);
+  if (!bad) return Status::OK();
+  return Error(ErrorKind::kInvalidArgument,
+               "column \"" + plan.name + "\": the value " +
+                   schema::ElementToString(plan.stored_dtype, values + *bad * in_width) +
+                   drawing.locate(segment.out + (at + *bad) * segment.out_stride) +
+                   " is no " + std::string(DTypeName(plan.dtype)) +
+                   ": cast to a wider dtype");
+}
+
+// Draws columns that are delivered as they are stored.
+void DrawRound(const Round& round, std::span<const Target> targets, int64_t tile) {
+  const auto turn = static_cast<int64_t>(round.lanes.size());
+  std::vector<const uint8_t*> lanes(round.lanes.size());
+  for (int64_t k = 0; k < round.rows; k += tile) {
+    const int64_t rows = std::min(tile, round.rows - k);
+    for (const Target& target : targets) {
+      const int64_t width = ByteWidth(target.plan->dtype);
+      for (size_t l = 0; l < lanes.size(); ++l) {
+        lanes[l] = round.lanes[l].window->values(target.column) +
+                   (round.lanes[l].from + k) * width;
+      }
+      Interleave(width, lanes, rows,
+                 target.out + (round.out + k * turn) * target.out_stride * width,
+                 target.out_stride);
+    }
+  }
+}
+
+/// One call of DrawNulls.
+struct NullDraw {
   const Drawing& drawing;
-  const size_t column;
-  const schema::ColumnPlan& plan;
-  uint8_t* out;
-  int64_t out_stride;
-  uint8_t* mask;
+  const Target& target;
+  uint8_t* mask = nullptr;
   uint8_t fill[8] = {};
 
-  // Converts rows [at, at + rows) of a segment.
-  Status Convert(const Segment& segment, int64_t at, int64_t rows) const {
-    const int64_t in_width = ByteWidth(plan.stored_dtype);
-    const uint8_t* values =
-        segment.window->values(column) + (segment.from + at) * in_width;
-    schema::ConvertSpan span;
-    span.in = values;
-    span.out = out + (segment.out + at * segment.out_stride) * out_stride *
-                         ByteWidth(plan.dtype);
-    span.out_stride = segment.out_stride * out_stride;
-    span.count = rows;
-    const auto bad = schema::Convert(plan.stored_dtype, plan.dtype, span);
-    if (!bad) return Status::OK();
-    return Error(
-        ErrorKind::kInvalidArgument,
-        "column \"" + plan.name + "\": the value " +
-            schema::ElementToString(plan.stored_dtype, values + *bad * in_width) +
-            drawing.locate(segment.out + (at + *bad) * segment.out_stride) + " is no " +
-            std::string(DTypeName(plan.dtype)) + ": cast to a wider dtype");
-  }
-
-  Status PutNull(int64_t sample) const {
+  Status Put(int64_t sample) const {
+    const schema::ColumnPlan& plan = *target.plan;
     const auto width = static_cast<size_t>(ByteWidth(plan.dtype));
     switch (plan.nulls.kind) {
       case NullPolicy::Kind::kError:
@@ -70,26 +99,21 @@ struct FixedDraw {
         mask[sample] = 0;
         [[fallthrough]];
       case NullPolicy::Kind::kFill:
-        std::memcpy(out + sample * out_stride * static_cast<int64_t>(width), fill, width);
+        std::memcpy(target.out + sample * target.out_stride * static_cast<int64_t>(width),
+                    fill, width);
         return Status::OK();
     }
     return Status::OK();
   }
 
   Status Draw(const Segment& segment) const {
-    if (drawing.missing.empty()) {
-      ARROW_RETURN_NOT_OK(Convert(segment, 0, segment.rows));
-    }
-    const uint8_t* valid = segment.window->valid(column);
+    const uint8_t* valid = segment.window->valid(target.column);
     if (valid == nullptr && drawing.missing.empty()) return Status::OK();
     for (int64_t i = 0; i < segment.rows; ++i) {
       const int64_t sample = segment.out + i * segment.out_stride;
-      const bool missing =
-          !drawing.missing.empty() && drawing.missing[static_cast<size_t>(sample)] != 0;
-      if (missing || (valid != nullptr && valid[segment.from + i] == 0)) {
-        ARROW_RETURN_NOT_OK(PutNull(sample));
-      } else if (!drawing.missing.empty()) {
-        ARROW_RETURN_NOT_OK(Convert(segment, i, 1));
+      if ((valid != nullptr && valid[segment.from + i] == 0) ||
+          IsMissing(drawing, sample)) {
+        ARROW_RETURN_NOT_OK(Put(sample));
       }
     }
     return Status::OK();
@@ -119,17 +143,76 @@ Result<std::shared_ptr<arrow::Array>> WithoutMissing(
 
 }  // namespace
 
-Status DrawFixed(const Drawing& drawing, size_t column, const schema::ColumnPlan& plan,
-                 uint8_t* out, int64_t out_stride, Tensor* mask) {
-  FixedDraw draw{drawing, column, plan, out, out_stride, nullptr};
-  if (plan.nulls.kind == NullPolicy::Kind::kMask) {
+std::vector<Round> RoundsOf(std::span<const Segment> segments, int64_t rows) {
+  if (segments.empty()) return {};
+  const int64_t turn = segments[0].out_stride;
+  std::vector<std::vector<Segment>> lanes(static_cast<size_t>(turn));
+  for (const Segment& segment : segments) {
+    if (segment.out_stride != turn) return {};
+    lanes[static_cast<size_t>(segment.out % turn)].push_back(segment);
+  }
+  std::vector<Round> rounds;
+  std::vector<size_t> next(lanes.size(), 0);  // the segment that each lane is in
+  for (int64_t k = 0; k * turn < rows;) {
+    Round round;
+    round.out = k * turn;
+    round.rows = std::numeric_limits<int64_t>::max();
+    for (size_t l = 0; l < lanes.size(); ++l) {
+      // The last turn may be shorter: it is a round of one row and fewer lanes.
+      if (next[l] == lanes[l].size()) break;
+      const Segment& segment = lanes[l][next[l]];
+      const int64_t at = k - segment.out / turn;
+      round.lanes.push_back({segment.window, segment.from + at});
+      round.rows = std::min(round.rows, segment.rows - at);
+    }
+    for (size_t l = 0; l < round.lanes.size(); ++l) {
+      const Segment& segment = lanes[l][next[l]];
+      if (k + round.rows == segment.out / turn + segment.rows) ++next[l];
+    }
+    k += round.rows;
+    rounds.push_back(std::move(round));
+  }
+  return rounds;
+}
+
+Status DrawValues(const Drawing& drawing, std::span<const Target> targets) {
+  const bool as_stored = std::ranges::all_of(targets, [](const Target& target) {
+    return target.plan->stored_dtype == target.plan->dtype;
+  });
+  if (as_stored && drawing.missing.empty() && !drawing.rounds.empty()) {
+    for (const Round& round : drawing.rounds) {
+      DrawRound(round, targets, targets.size() > 1 ? kPackRows : round.rows);
+    }
+    return Status::OK();
+  }
+  for (const Target& target : targets) {
+    for (const Segment& segment : drawing.segments) {
+      if (drawing.missing.empty()) {
+        ARROW_RETURN_NOT_OK(ConvertRows(drawing, target, segment, 0, segment.rows));
+        continue;
+      }
+      const uint8_t* valid = segment.window->valid(target.column);
+      for (int64_t i = 0; i < segment.rows; ++i) {
+        if (IsMissing(drawing, segment.out + i * segment.out_stride)) continue;
+        if (valid != nullptr && valid[segment.from + i] == 0) continue;
+        ARROW_RETURN_NOT_OK(ConvertRows(drawing, target, segment, i, 1));
+      }
+    }
+  }
+  return Status::OK();
+}
+
+Status DrawNulls(const Drawing& drawing, const Target& target, Tensor* mask) {
+  NullDraw draw{drawing, target};
+  const NullPolicy& policy = target.plan->nulls;
+  if (policy.kind == NullPolicy::Kind::kMask) {
     ARROW_ASSIGN_OR_RAISE(
         *mask, schema::AllocateTensor(DType::kBool, {drawing.rows}, drawing.pool));
     draw.mask = mask->buffer->mutable_data();
     std::memset(draw.mask, 1, static_cast<size_t>(drawing.rows));
   }
-  if (plan.nulls.kind == NullPolicy::Kind::kFill) {
-    ARROW_RETURN_NOT_OK(schema::StoreNumber(plan.nulls.fill, plan.dtype, draw.fill));
+  if (policy.kind == NullPolicy::Kind::kFill) {
+    ARROW_RETURN_NOT_OK(schema::StoreNumber(policy.fill, target.plan->dtype, draw.fill));
   }
   for (const Segment& segment : drawing.segments) {
     ARROW_RETURN_NOT_OK(draw.Draw(segment));

@@ -28,9 +28,26 @@ struct Segment {
   int64_t out_stride = 1;
 };
 
+/// Samples [out, out + rows * lanes) that come from several windows in turn: sample
+/// out + k * lanes + l is row lanes[l].from + k.
+struct Round {
+  struct Lane {
+    const window::Window* window = nullptr;
+    int64_t from = 0;
+  };
+  std::vector<Lane> lanes;
+  int64_t rows = 0;
+  int64_t out = 0;
+};
+
+/// The rounds that segments make; none if they do not deal out windows in turn.
+std::vector<Round> RoundsOf(std::span<const Segment> segments, int64_t rows);
+
 /// The samples of one step, before they are tensors.
 struct Drawing {
   std::span<const Segment> segments;
+  /// The same samples as `segments`; may be empty.
+  std::span<const Round> rounds;
   int64_t rows = 0;
   arrow::MemoryPool* pool = nullptr;
   schema::Locate locate;
@@ -38,11 +55,21 @@ struct Drawing {
   std::span<const uint8_t> missing;
 };
 
-/// Draws a fixed-width column into `out`, `out_stride` elements apart, cast to
-/// plan.dtype, nulls by the plan's policy. `mask` gets the mask tensor under
-/// NullPolicy::kMask.
-Status DrawFixed(const Drawing& drawing, size_t column, const schema::ColumnPlan& plan,
-                 uint8_t* out, int64_t out_stride, Tensor* mask);
+/// A fixed-width column that is drawn: sample i goes to element i * out_stride of `out`,
+/// cast to plan->dtype.
+struct Target {
+  size_t column = 0;
+  const schema::ColumnPlan* plan = nullptr;
+  uint8_t* out = nullptr;
+  int64_t out_stride = 1;
+};
+
+/// Draws the values of a column, or of several that are packed together.
+Status DrawValues(const Drawing& drawing, std::span<const Target> targets);
+
+/// Puts what the column's policy says where it is null, once its values are drawn. `mask`
+/// gets the mask tensor under NullPolicy::kMask.
+Status DrawNulls(const Drawing& drawing, const Target& target, Tensor* mask);
 
 /// Gathers any other column into an array in sample order, all of it in drawing.pool.
 Result<std::shared_ptr<arrow::Array>> Gather(const Drawing& drawing, size_t column);

@@ -1,11 +1,18 @@
 #include "pipeline/assembler.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "schema/tensor.h"
 
 namespace headrace::pipeline {
+namespace {
+
+// Bytes: what tensors are promised to be aligned to.
+constexpr int64_t kTensorAlignment = 64;
+
+}  // namespace
 
 Result<std::unique_ptr<Assembler>> Assembler::Make(
     std::vector<schema::ColumnPlan> columns, std::vector<PackSpec> packs) {
@@ -16,6 +23,13 @@ Result<std::unique_ptr<Assembler>> Assembler::Make(
       ARROW_ASSIGN_OR_RAISE(decoder, decode::ColumnDecoder::Make(column));
     }
     assembler->decoders_.push_back(std::move(decoder));
+  }
+  assembler->packs_as_stored_.assign(packs.size(), true);
+  for (const schema::ColumnPlan& column : columns) {
+    if (column.pack < 0) continue;
+    if (!column.fixed_width() || column.stored_dtype != column.dtype) {
+      assembler->packs_as_stored_[static_cast<size_t>(column.pack)] = false;
+    }
   }
   assembler->columns_ = std::move(columns);
   assembler->packs_ = std::move(packs);
@@ -30,6 +44,16 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
     columns.push_back(std::move(kept));
   }
   return columns;
+}
+
+std::optional<int64_t> Assembler::PartRows() const {
+  int64_t least = 8;
+  for (const schema::ColumnPlan& column : columns_) {
+    if (!column.fixed_width()) return std::nullopt;
+    const bool masked = column.nulls.kind == NullPolicy::Kind::kMask;
+    least = std::min(least, masked ? 1 : ByteWidth(column.dtype));
+  }
+  return kTensorAlignment / least;
 }
 
 Result<Assembler::Place> Assembler::PlaceOf(const batch::Drawing& drawing, size_t column,
@@ -64,15 +88,37 @@ Result<Assembler::Place> Assembler::PlaceOf(const batch::Drawing& drawing, size_
 Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
                               TensorBatch* batch, std::vector<int>* pack_at) const {
   const schema::ColumnPlan& plan = columns_[column];
+  const bool together = plan.pack >= 0 &&
+                        packs_as_stored_[static_cast<size_t>(plan.pack)] &&
+                        !drawing.rounds.empty();
+  const bool drawn = together && (*pack_at)[static_cast<size_t>(plan.pack)] >= 0;
   ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, batch, pack_at));
+  const batch::Target target{column, &plan, place.out, place.stride};
+  if (!together) {
+    ARROW_RETURN_NOT_OK(batch::DrawValues(drawing, {&target, 1}));
+  } else if (!drawn) {
+    ARROW_RETURN_NOT_OK(DrawPack(drawing, target));
+  }
   Tensor mask;
-  ARROW_RETURN_NOT_OK(
-      batch::DrawFixed(drawing, column, plan, place.out, place.stride, &mask));
+  ARROW_RETURN_NOT_OK(batch::DrawNulls(drawing, target, &mask));
   if (mask.buffer != nullptr) {
     batch->names.push_back(plan.name + "_mask");
     batch->columns.emplace_back(std::move(mask));
   }
   return Status::OK();
+}
+
+Status Assembler::DrawPack(const batch::Drawing& drawing,
+                           const batch::Target& one) const {
+  const int64_t width = ByteWidth(one.plan->dtype);
+  uint8_t* const pack = one.out - one.plan->pack_position * width;
+  std::vector<batch::Target> targets;
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    const schema::ColumnPlan& plan = columns_[c];
+    if (plan.pack != one.plan->pack) continue;
+    targets.push_back({c, &plan, pack + plan.pack_position * width, one.out_stride});
+  }
+  return batch::DrawValues(drawing, targets);
 }
 
 Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
@@ -118,6 +164,9 @@ Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing,
   batch.rows = drawing.rows;
   std::vector<int> pack_at(packs_.size(), -1);
   batch::Drawing of_column = drawing;
+  const bool any_missing =
+      std::ranges::any_of(missing, [](const auto& values) { return !values.empty(); });
+  if (any_missing) of_column.rounds = {};  // values are drawn one by one
   for (size_t c = 0; c < columns_.size(); ++c) {
     of_column.missing = missing[c];
     ARROW_RETURN_NOT_OK(Append(of_column, c, &batch, &pack_at));
@@ -129,6 +178,21 @@ Status Assembler::Check(const batch::Drawing& drawing, size_t column) const {
   TensorBatch batch;
   std::vector<int> pack_at(packs_.size(), -1);
   return Append(drawing, column, &batch, &pack_at);
+}
+
+TensorBatch RowsOf(const TensorBatch& batch, int64_t from, int64_t rows) {
+  TensorBatch part;
+  part.rows = rows;
+  part.names = batch.names;
+  for (const BatchColumn& column : batch.columns) {
+    Tensor tensor = std::get<Tensor>(column);
+    const int64_t row_bytes = tensor.size() / tensor.shape[0] * ByteWidth(tensor.dtype);
+    tensor.shape[0] = rows;
+    tensor.buffer =
+        arrow::SliceMutableBuffer(tensor.buffer, from * row_bytes, rows * row_bytes);
+    part.columns.emplace_back(std::move(tensor));
+  }
+  return part;
 }
 
 Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,

@@ -6,6 +6,7 @@
 #include <headrace/result.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/batch_pool.h"
@@ -31,6 +32,9 @@ class Assembler {
   using Missing = std::vector<std::vector<uint8_t>>;
   Result<TensorBatch> Assemble(const batch::Drawing& drawing,
                                const Missing& missing) const;
+  /// The least number of rows whose tensors may be parts of larger ones, aligned all the
+  /// same; nothing where batches have columns that are no tensors of one row a sample.
+  std::optional<int64_t> PartRows() const;
   /// Whether a column could be assembled.
   Status Check(const batch::Drawing& drawing, size_t column) const;
 
@@ -40,6 +44,8 @@ class Assembler {
                 std::vector<int>* pack_at) const;
   Status AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
                      std::vector<int>* pack_at) const;
+  /// Draws all columns of the pack that `one` is in.
+  Status DrawPack(const batch::Drawing& drawing, const batch::Target& one) const;
   Status AppendDecoded(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
                        std::vector<int>* pack_at) const;
   /// The tensor that a fixed-width column goes to: its own, or its pack's, which the
@@ -53,8 +59,12 @@ class Assembler {
 
   std::vector<schema::ColumnPlan> columns_;
   std::vector<PackSpec> packs_;
+  std::vector<bool> packs_as_stored_;  // whether no column of it is cast
   std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;  // null: drawn as fixed
 };
+
+/// Rows [from, from + rows) of a batch of tensors, which share its memory.
+TensorBatch RowsOf(const TensorBatch& batch, int64_t from, int64_t rows);
 
 /// Appends the boolean `valid` of a padded step.
 Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,

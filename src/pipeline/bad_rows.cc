@@ -30,6 +30,7 @@ class Part {
     }
     drawing_ = whole;
     drawing_.segments = segments_;
+    drawing_.rounds = {};
     drawing_.rows = static_cast<int64_t>(samples_.size());
     drawing_.locate = [this, locate = &whole.locate](int64_t i) {
       return (*locate)(samples_[static_cast<size_t>(i)]);

@@ -137,6 +137,10 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   needs.read_columns = &scan->spec().columns;
   needs.filtered = dataset->filter.has_value();
   needs.order = spec;
+  if (!options.arrow && !options.pad_last &&
+      dataset->choices.on_error == ErrorPolicy::kRaise) {
+    needs.part_rows = assembler->PartRows();
+  }
   needs.options = options;
   needs.rows = rows_most;
   ARROW_ASSIGN_OR_RAISE(auto judged, pipeline::PlanMemory(*dataset->table, needs));

@@ -26,6 +26,9 @@ constexpr int64_t kTileRowsMax = 64 << 10;
 // The smallest tile is as many rows as make this many bytes, and no more than these rows.
 constexpr int64_t kSmallTileBytes = 64 << 10;
 constexpr int64_t kSmallTileRows = 1 << 10;
+// Rows, and steps, that are assembled at once where the budget allows.
+constexpr int64_t kRowsTogether = 8 << 10;
+constexpr int64_t kStepsTogetherMax = 256;
 // What allocators and small objects of an open column chunk take.
 constexpr int64_t kOpenChunkBytes = 8 << 10;
 
@@ -184,7 +187,14 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
             " for open pages; give more memory, or a smaller shuffle_window_rows, "
             "batch_size or selection");
   }
-  // A quarter of what is left goes into larger reads, the rest into running ahead.
+  // A quarter of what is left goes into larger reads, an eighth into steps that are
+  // assembled together, the rest into running ahead.
+  if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
+    const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
+    plan.steps_together = std::clamp<int64_t>(
+        std::min(kRowsTogether / needs.options.batch_size, fit), 1, kStepsTogetherMax);
+    plan.batch *= plan.steps_together;
+  }
   const int64_t spare = (budget - plan.floor_bytes) / 4;
   plan.tile_rows = std::min(
       small_tile + spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),

@@ -6,6 +6,7 @@
 #include <headrace/result.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "plan/epoch_order.h"
@@ -26,10 +27,14 @@ struct MemoryPlan {
   /// Pages, dictionaries and read buffers of the open row groups; tiles; scratch;
   /// footers.
   int64_t readers = 0;
+  /// The batches of steps_together steps.
   int64_t batch = 0;
   /// The smallest budget that is accepted.
   int64_t floor_bytes = 0;
 
+  /// Full steps that are assembled at once, so that small batches cost no more than large
+  /// ones.
+  int64_t steps_together = 1;
   int64_t read_buffer_bytes = 0;
   int64_t tile_rows = 0;
 };
@@ -43,6 +48,8 @@ struct MemoryNeeds {
   plan::OrderSpec order;
   /// Survivors.
   int64_t rows = 0;
+  /// Assembler::PartRows, where steps may be assembled together.
+  std::optional<int64_t> part_rows;
   LoaderOptions options;
 };
 

@@ -11,9 +11,9 @@
 namespace headrace::pipeline {
 namespace {
 
-// Batches that wait for the consumer. More would only hold memory: windows run ahead
-// already.
-constexpr size_t kReadyBatchesMax = 4;
+// Assembled batches that wait for the consumer, in those that are assembled together.
+// More would only hold memory: windows run ahead already.
+constexpr int64_t kReadyMax = 4;
 
 }  // namespace
 
@@ -30,12 +30,12 @@ Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
   // small; the last steps may need the remainder and, off the beat, others' streams.
   const int64_t full = deal_.full_steps();
   for (int64_t step = 0; step < full && step < order_.spec().streams; ++step) {
-    for (const Need& need : NeedsOf(step)) AddStream(need.stream, need.first);
+    for (const Need& need : NeedsOf(step, 1)) AddStream(need.stream, need.first);
   }
   for (int64_t step = full; step < deal_.steps(); ++step) {
-    for (const Need& need : NeedsOf(step)) AddStream(need.stream, need.first);
+    for (const Need& need : NeedsOf(step, 1)) AddStream(need.stream, need.first);
   }
-  needs_ = NeedsOf(0);
+  needs_ = NeedsOf(0, StepsTogether(0));
 }
 
 Pass::~Pass() { Stop(); }
@@ -47,15 +47,25 @@ void Pass::AddStream(int id, int64_t first) {
   entry->second.filled_to = entry->second.stream->next().first;
 }
 
-std::vector<Pass::Need> Pass::NeedsOf(int64_t step) const {
-  std::vector<Need> needs;
+int64_t Pass::StepsTogether(int64_t step) const {
+  if (step < apart_until_ || step >= deal_.full_steps()) return 1;
+  return std::min(context_->memory->steps_together, deal_.full_steps() - step);
+}
+
+plan::SampleRef Pass::SampleAt(int64_t step, int64_t i) const {
   const int64_t rows = deal_.StepAt(step).rows;
+  return deal_.SampleAt(step + i / rows, i % rows);
+}
+
+std::vector<Pass::Need> Pass::NeedsOf(int64_t step, int64_t steps) const {
+  std::vector<Need> needs;
+  const int64_t rows = deal_.StepAt(step).rows * steps;
   // Full steps take samples from the rank's streams in turn, so the first and last round
   // say all.
   const int64_t turn = order_.spec().streams;
   const bool full = step < deal_.full_steps();
   auto add = [&](int64_t i) {
-    const plan::SampleRef ref = deal_.SampleAt(step, i);
+    const plan::SampleRef ref = SampleAt(step, i);
     for (Need& need : needs) {
       if (need.stream != ref.stream) continue;
       need.first = std::min(need.first, ref.index);
@@ -87,7 +97,9 @@ int64_t Pass::HeldWindowRows() const {
 }
 
 bool Pass::CanAssemble() {
-  if (assembling_ || assembled_ == deal_.steps() || batches_.size() >= kReadyBatchesMax) {
+  if (assembling_ || assembled_ == deal_.steps() ||
+      static_cast<int64_t>(batches_.size()) >=
+          kReadyMax * context_->memory->steps_together) {
     return false;
   }
   // One batch is always provided for; more only out of what is left over.
@@ -186,18 +198,25 @@ void Pass::DoFill(int stream, std::unique_lock<std::mutex>* lock,
 void Pass::DoAssemble(std::unique_lock<std::mutex>* lock) {
   assembling_ = true;
   const int64_t step = assembled_;
+  const int64_t steps = StepsTogether(step);
   lock->unlock();
-  auto assembled = Assemble(step);
+  auto assembled = Assemble(step, steps);
   lock->lock();
   assembling_ = false;
+  if (!assembled.ok() && steps > 1) {
+    // The batches before the one that cannot be made are to be handed out.
+    apart_until_ = step + steps;
+    needs_ = NeedsOf(step, 1);
+    return;
+  }
   if (!assembled.ok()) {
     failure_ = assembled.status();
     ready_.notify_all();
     return;
   }
-  batches_.push_back(std::move(*assembled));
-  ++assembled_;
-  if (assembled_ < deal_.steps()) needs_ = NeedsOf(assembled_);
+  std::move(assembled->begin(), assembled->end(), std::back_inserter(batches_));
+  assembled_ += steps;
+  if (assembled_ < deal_.steps()) needs_ = NeedsOf(assembled_, StepsTogether(assembled_));
   DropWindowsBefore(assembled_);
   ready_.notify_all();
   work_.notify_all();
@@ -238,20 +257,21 @@ std::vector<batch::Segment> Pass::SegmentsOf(int64_t step, int64_t rows) {
     }
     return segments;
   }
-  // A full step: the rank's streams in turn, each a run of consecutive rows.
+  // Full steps: the rank's streams in turn, each a run of consecutive rows.
   int64_t turn = 0;
-  const int first_stream = deal_.SampleAt(step, 0).stream;
+  const int first_stream = SampleAt(step, 0).stream;
   do {
     ++turn;
-  } while (turn < rows && deal_.SampleAt(step, turn).stream != first_stream);
+  } while (turn < rows && SampleAt(step, turn).stream != first_stream);
   for (int64_t i = 0; i < turn; ++i) {
-    const plan::SampleRef ref = deal_.SampleAt(step, i);
+    const plan::SampleRef ref = SampleAt(step, i);
     AddSegments(ref.stream, ref.index, (rows - i + turn - 1) / turn, i, turn, &segments);
   }
   return segments;
 }
 
-Result<ReadyBatch> Pass::Assemble(int64_t step) {
+Result<std::vector<ReadyBatch>> Pass::Assemble(int64_t step, int64_t steps) {
+  if (steps > 1) return AssembleTogether(step, steps);
   ReadyBatch ready;
   ready.step = deal_.StepAt(step);
   ready.pool = base::BatchPool::Make(context_->budget);
@@ -260,6 +280,8 @@ Result<ReadyBatch> Pass::Assemble(int64_t step) {
   batch::Drawing drawing;
   drawing.segments = segments;
   drawing.rows = rows;
+  const std::vector<batch::Round> rounds = batch::RoundsOf(segments, rows);
+  drawing.rounds = rounds;
   drawing.pool = ready.pool.get();
   drawing.locate = [this, step](int64_t sample) { return LocationOf(step, sample); };
   if (context_->on_error == ErrorPolicy::kRaise) {
@@ -282,7 +304,33 @@ Result<ReadyBatch> Pass::Assemble(int64_t step) {
     }
     ARROW_RETURN_NOT_OK(AppendValid(valid, ready.pool.get(), &ready.batch));
   }
-  return ready;
+  std::vector<ReadyBatch> batches;
+  batches.push_back(std::move(ready));
+  return batches;
+}
+
+Result<std::vector<ReadyBatch>> Pass::AssembleTogether(int64_t step, int64_t steps) {
+  const std::shared_ptr<base::BatchPool> pool = base::BatchPool::Make(context_->budget);
+  const int64_t step_rows = deal_.StepAt(step).rows;
+  const auto segments = SegmentsOf(step, step_rows * steps);
+  batch::Drawing drawing;
+  drawing.segments = segments;
+  drawing.rows = step_rows * steps;
+  const std::vector<batch::Round> rounds = batch::RoundsOf(segments, drawing.rows);
+  drawing.rounds = rounds;
+  drawing.pool = pool.get();
+  drawing.locate = [=, this](int64_t sample) {
+    return LocationOf(step + sample / step_rows, sample % step_rows);
+  };
+  ARROW_ASSIGN_OR_RAISE(const TensorBatch whole, context_->assembler->Assemble(drawing));
+  std::vector<ReadyBatch> batches(static_cast<size_t>(steps));
+  for (int64_t i = 0; i < steps; ++i) {
+    ReadyBatch& ready = batches[static_cast<size_t>(i)];
+    ready.pool = pool;
+    ready.step = deal_.StepAt(step + i);
+    ready.batch = RowsOf(whole, i * step_rows, step_rows);
+  }
+  return batches;
 }
 
 std::string Pass::LocationOf(int64_t step, int64_t sample) const {
@@ -326,7 +374,9 @@ Result<std::optional<ReadyBatch>> Pass::Next() {
     std::optional<ReadyBatch> batch = std::move(batches_.front());
     batches_.pop_front();
     ++delivered_;
-    work_.notify_all();
+    // Those that were assembled together give their memory back together.
+    const bool last = batches_.empty() || batches_.front().pool != batch->pool;
+    if (last) work_.notify_all();
     return batch;
   }
   if (!failure_.ok()) return failure_;

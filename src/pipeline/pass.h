@@ -1,9 +1,9 @@
 /// \file
 /// Pass: one pass over an epoch, or what is left of it, as jobs for threads.
 ///
-/// A pass has two kinds of jobs: fill the next window of a stream, and assemble the batch
-/// of the next step. Workers ask for the most urgent one; the memory plan says how far
-/// they may run ahead. Which thread does what never changes what is delivered.
+/// A pass has two kinds of jobs: fill the next window of a stream, and assemble the
+/// batches of the next steps. Workers ask for the most urgent one; the memory plan says
+/// how far they may run ahead. Which thread does what never changes what is delivered.
 #pragma once
 
 #include <headrace/loader.h>
@@ -43,10 +43,10 @@ struct PassContext {
   ErrorPolicy on_error = ErrorPolicy::kRaise;
 };
 
-/// A batch that waits for the consumer. Its pool counts against the budget until it is
-/// let go.
+/// A batch that waits for the consumer. Its memory counts against the budget until the
+/// last batch that was assembled with it is let go.
 struct ReadyBatch {
-  base::BatchPool::Handle pool;
+  std::shared_ptr<base::BatchPool> pool;
   TensorBatch batch;
   plan::Step step;
   std::vector<SkippedRow> skipped;
@@ -92,7 +92,11 @@ class Pass {
     int stream = 0;
   };
 
-  std::vector<Need> NeedsOf(int64_t step) const;
+  /// How many steps, beginning with `step`, are assembled together.
+  int64_t StepsTogether(int64_t step) const;
+  /// Sample i of full steps that begin with `step`, or of the step alone.
+  plan::SampleRef SampleAt(int64_t step, int64_t i) const;
+  std::vector<Need> NeedsOf(int64_t step, int64_t steps) const;
   void AddStream(int id, int64_t first);
   // Under mutex_.
   std::optional<Job> PickJob();
@@ -104,7 +108,9 @@ class Pass {
   void DoFill(int stream, std::unique_lock<std::mutex>* lock,
               std::vector<uint32_t>* placement);
   void DoAssemble(std::unique_lock<std::mutex>* lock);
-  Result<ReadyBatch> Assemble(int64_t step);
+  /// The batches of `steps` full steps, which share their memory, or that of one step.
+  Result<std::vector<ReadyBatch>> Assemble(int64_t step, int64_t steps);
+  Result<std::vector<ReadyBatch>> AssembleTogether(int64_t step, int64_t steps);
   std::vector<batch::Segment> SegmentsOf(int64_t step, int64_t rows);
   void AddSegments(int stream, int64_t first, int64_t count, int64_t out, int64_t stride,
                    std::vector<batch::Segment>* segments);
@@ -121,8 +127,9 @@ class Pass {
   std::condition_variable work_;   // a job may have become possible
   std::condition_variable ready_;  // a batch, the end or an error is there
   std::map<int, StreamState> streams_;
-  std::vector<Need> needs_;  // of step assembled_
-  int64_t assembled_ = 0;    // steps assembled or being so
+  std::vector<Need> needs_;  // of the steps from assembled_ that come together
+  int64_t assembled_ = 0;    // steps assembled
+  int64_t apart_until_ = 0;  // steps before this one are assembled one by one
   int64_t delivered_ = 0;
   bool assembling_ = false;
   int64_t filling_rows_ = 0;

@@ -117,8 +117,7 @@ class PageValues {
       auto dictionary = parquet::MakeDictDecoder<Physical>(descriptor_, pool_);
       dictionary->SetDict(plain.get());
       dictionary_page_ = page;  // byte arrays of fixed length point into it
-      Decoder* decoder = dictionary.release();
-      decoders_[parquet::Encoding::RLE_DICTIONARY].reset(decoder);
+      dictionary_ = std::move(dictionary);
     }
   }
 
@@ -126,20 +125,24 @@ class PageValues {
   void Start(parquet::Encoding::type encoding, int64_t values, const uint8_t* data,
              int64_t size) {
     plain_ = plain_end_ = nullptr;
+    by_index_ = false;
     if (encoding == parquet::Encoding::PLAIN &&
         !std::is_same_v<Physical, parquet::BooleanType>) {
       plain_ = data;
       plain_end_ = data + size;
       return;
     }
-    if (encoding == parquet::Encoding::PLAIN_DICTIONARY) {
-      encoding = parquet::Encoding::RLE_DICTIONARY;
+    if (encoding == parquet::Encoding::PLAIN_DICTIONARY ||
+        encoding == parquet::Encoding::RLE_DICTIONARY) {
+      if (dictionary_ == nullptr) {
+        throw parquet::ParquetException("a page refers to a dictionary that is missing");
+      }
+      by_index_ = true;
+      dictionary_->SetData(static_cast<int>(values), data, static_cast<int>(size));
+      return;
     }
     auto& decoder = decoders_[encoding];
     if (decoder == nullptr) {
-      if (encoding == parquet::Encoding::RLE_DICTIONARY) {
-        throw parquet::ParquetException("a page refers to a dictionary that is missing");
-      }
       decoder = parquet::MakeTypedDecoder<Physical>(encoding, descriptor_, pool_);
     }
     decoder_ = decoder.get();
@@ -147,6 +150,7 @@ class PageValues {
   }
 
   bool plain() const { return plain_ != nullptr; }
+  bool by_index() const { return by_index_; }
 
   /// PLAIN: the next `n` values as they lie in the page.
   Result<const uint8_t*> Plain(int64_t n) {
@@ -160,6 +164,29 @@ class PageValues {
     return values;
   }
 
+  /// Of a dictionary: the next `n` <= kTileRows indices, all of them below the size of
+  /// the dictionary, which is returned.
+  Result<const Value*> Indices(int64_t n, int32_t* out) {
+    if constexpr (std::is_same_v<Physical, parquet::BooleanType>) {
+      return nullptr;
+    } else {
+      const int got = dictionary_->DecodeIndices(static_cast<int>(n), out);
+      if (got != n) return TooFew(n - got);
+      const Value* values = nullptr;
+      int32_t size = 0;
+      dictionary_->GetDictionary(&values, &size);
+      uint32_t largest = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        largest = std::max(largest, static_cast<uint32_t>(out[i]));
+      }
+      if (n > 0 && static_cast<int64_t>(largest) >= size) {
+        return BadPage("refers to value " + std::to_string(largest) +
+                       " of a dictionary of " + std::to_string(size));
+      }
+      return values;
+    }
+  }
+
   /// The next `n` <= kTileRows values, decoded.
   Status Decode(int64_t n, Value* out) {
     if (plain()) {
@@ -171,14 +198,20 @@ class PageValues {
       }
       return Status::OK();
     }
-    const int got = decoder_->Decode(out, static_cast<int>(n));
-    if (got != n) {
-      return BadPage("has " + std::to_string(n - got) + " values less than it says");
+    if (by_index()) {
+      std::array<int32_t, kTileRows> indices;
+      ARROW_ASSIGN_OR_RAISE(const Value* dictionary, Indices(n, indices.data()));
+      for (int64_t i = 0; i < n; ++i) out[i] = dictionary[indices[i]];
+      return Status::OK();
     }
-    return Status::OK();
+    const int got = decoder_->Decode(out, static_cast<int>(n));
+    return got == n ? Status::OK() : TooFew(n - got);
   }
 
  private:
+  static Status TooFew(int64_t missing) {
+    return BadPage("has " + std::to_string(missing) + " values less than it says");
+  }
   int64_t Width() const {
     if constexpr (std::is_same_v<Physical, parquet::FLBAType>) {
       return descriptor_->type_length();
@@ -190,6 +223,11 @@ class PageValues {
   const parquet::ColumnDescriptor* descriptor_;
   arrow::MemoryPool* pool_;
   std::shared_ptr<parquet::DictionaryPage> dictionary_page_;
+  // Booleans have none, but the type needs some other.
+  using Dictionary = parquet::DictDecoder<std::conditional_t<
+      std::is_same_v<Physical, parquet::BooleanType>, parquet::Int32Type, Physical>>;
+  std::unique_ptr<Dictionary> dictionary_;
+  bool by_index_ = false;  // the open page refers to it
   std::map<parquet::Encoding::type, std::unique_ptr<Decoder>> decoders_;
   Decoder* decoder_ = nullptr;
   const uint8_t* plain_ = nullptr;
@@ -370,6 +408,7 @@ class FixedSource : public ColumnSource {
       window::Scatter<Element>(values, n, PlacesAt(slot, at), ValuesAt(slot, at));
       return Status::OK();
     }
+    if (values_.by_index()) return PlaceByIndex(at, n, slot);
     std::array<Value, kTileRows> tile;
     for (int64_t end = at + n; at < end; at += kTileRows) {
       const int64_t count = std::min(end - at, kTileRows);
@@ -378,6 +417,26 @@ class FixedSource : public ColumnSource {
       auto* out = reinterpret_cast<Element*>(ValuesAt(slot, at));
       for (int64_t i = 0; i < count; ++i) {
         out[place == nullptr ? i : place[i]] = ElementOf(tile[i]);
+      }
+    }
+    return Status::OK();
+  }
+
+  // From the dictionary to the place, without a stop.
+  Status PlaceByIndex(int64_t at, int64_t n, const window::Slot& slot) {
+    std::array<int32_t, kTileRows> indices;
+    for (int64_t end = at + n; at < end; at += kTileRows) {
+      const int64_t count = std::min(end - at, kTileRows);
+      ARROW_ASSIGN_OR_RAISE(const Value* dictionary,
+                            values_.Indices(count, indices.data()));
+      const uint32_t* place = PlacesAt(slot, at);
+      auto* out = reinterpret_cast<Element*>(ValuesAt(slot, at));
+      if (place == nullptr) {
+        for (int64_t i = 0; i < count; ++i) out[i] = ElementOf(dictionary[indices[i]]);
+      } else {
+        for (int64_t i = 0; i < count; ++i) {
+          out[place[i]] = ElementOf(dictionary[indices[i]]);
+        }
       }
     }
     return Status::OK();
