@@ -44,8 +44,9 @@ std::string_view DTypeName(DType dtype);
 struct Tensor {
   DType dtype = DType::kFloat32;
   std::vector<int64_t> shape;
-  /// Owns the values. Memory of a batch that was handed out is the caller's and no longer
-  /// counts against the loader's memory budget.
+  /// Owns the values, perhaps as a slice of memory that it shares with other tensors of
+  /// the batch and, where batches are small, of the next ones. Memory of a batch that was
+  /// handed out is the caller's and no longer counts against the loader's memory budget.
   std::shared_ptr<arrow::Buffer> buffer;
 
   int64_t size() const {

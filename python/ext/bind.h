@@ -22,11 +22,13 @@ struct ArrowColumn {
   std::shared_ptr<arrow::Array> array;
 };
 
-/// How tensors leave C++: as numpy arrays, or as objects with `__dlpack__`. Both share
-/// the batch's memory and own it.
-enum class Export { kNumpy, kDLPack };
+/// How tensors leave C++: as numpy arrays, as objects with `__dlpack__`, or as DLPack
+/// capsules. All share the batch's memory and own it. As capsules, (batch,) tensors of
+/// one dtype that follow each other in memory come as the rows of one.
+enum class Export { kNumpy, kDLPack, kCapsules };
 
-/// (rows, [(name, column), ...]). Text columns are ArrowArray objects. Unsupported,
+/// (rows, [(name, column), ...]); as capsules, (rows, [(names, column), ...]), where a
+/// column of several names is a matrix. Text columns are ArrowArray objects. Unsupported,
 /// naming the column, where numpy has no such type.
 nanobind::object ToPython(TensorBatch batch, Export to);
 

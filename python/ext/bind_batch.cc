@@ -4,9 +4,11 @@
 #include <nanobind/ndarray.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "bind.h"
 #include "errors.h"
@@ -75,17 +77,23 @@ nb::dlpack::dtype Code(DType dtype) {
   return {static_cast<uint8_t>(code), bits, 1};
 }
 
-/// The tensor's memory as an array that owns it: no copy. Batches are the caller's, so
-/// they may be written to.
-template <typename Framework>
-nb::object Share(const Tensor& tensor) {
+/// Memory as an array that owns it: no copy. Batches are the caller's, so they may be
+/// written to. `strides` count elements; null: none but those of the shape.
+template <typename... Framework>
+nb::object Share(const Tensor& tensor, std::span<const size_t> shape,
+                 const int64_t* strides = nullptr) {
   using Owner = std::shared_ptr<arrow::Buffer>;
   nb::capsule owner(new Owner(tensor.buffer),
                     [](void* p) noexcept { delete static_cast<Owner*>(p); });
-  std::vector<size_t> shape(tensor.shape.begin(), tensor.shape.end());
-  nb::ndarray<Framework> array(const_cast<uint8_t*>(tensor.data()), shape.size(),
-                               shape.data(), owner, nullptr, Code(tensor.dtype));
+  nb::ndarray<Framework...> array(const_cast<uint8_t*>(tensor.data()), shape.size(),
+                                  shape.data(), owner, strides, Code(tensor.dtype));
   return nb::cast(std::move(array));
+}
+
+template <typename... Framework>
+nb::object ShareWhole(const Tensor& tensor) {
+  const std::vector<size_t> shape(tensor.shape.begin(), tensor.shape.end());
+  return Share<Framework...>(tensor, shape);
 }
 
 nb::object Column(const std::string& name, BatchColumn column, Export to) {
@@ -93,7 +101,7 @@ nb::object Column(const std::string& name, BatchColumn column, Export to) {
     return nb::cast(ArrowColumn{std::move(*array)});
   }
   const auto& tensor = std::get<Tensor>(column);
-  if (to == Export::kDLPack) return Share<nb::array_api>(tensor);
+  if (to == Export::kDLPack) return ShareWhole<nb::array_api>(tensor);
   if (tensor.dtype == DType::kBFloat16) {
     Raise(Error(ErrorKind::kUnsupported,
                 "column \"" + name +
@@ -101,12 +109,60 @@ nb::object Column(const std::string& name, BatchColumn column, Export to) {
                     "cast({\"" +
                     name + "\": \"float32\"}) or to=\"torch\""));
   }
-  return Share<nb::numpy>(tensor);
+  return ShareWhole<nb::numpy>(tensor);
+}
+
+// How many columns from `first` on are (batch,) tensors of one dtype that lie in shared
+// memory at equal distances, which is returned in bytes.
+size_t CountInLine(const TensorBatch& batch, size_t first, int64_t* distance) {
+  const auto* before = std::get_if<Tensor>(&batch.columns[first]);
+  if (before == nullptr || before->shape.size() != 1) return 1;
+  size_t count = 1;
+  for (; first + count < batch.columns.size(); ++count) {
+    const auto* next = std::get_if<Tensor>(&batch.columns[first + count]);
+    if (next == nullptr || next->dtype != before->dtype || next->shape != before->shape ||
+        next->buffer->parent() == nullptr ||
+        next->buffer->parent() != before->buffer->parent()) {
+      break;
+    }
+    const int64_t step = next->data() - before->data();
+    if (count > 1 && step != *distance) break;
+    *distance = step;
+    before = next;
+  }
+  return count;
+}
+
+nb::list Capsules(const TensorBatch& batch) {
+  nb::list columns;
+  for (size_t first = 0; first < batch.columns.size();) {
+    int64_t distance = 0;
+    const size_t count = CountInLine(batch, first, &distance);
+    nb::object column;
+    if (const auto* tensor = std::get_if<Tensor>(&batch.columns[first])) {
+      if (count == 1) {
+        column = ShareWhole<>(*tensor);
+      } else {
+        const size_t shape[2] = {count, static_cast<size_t>(tensor->shape[0])};
+        const int64_t strides[2] = {distance / ByteWidth(tensor->dtype), 1};
+        column = Share<>(*tensor, shape, strides);
+      }
+    } else {
+      column = nb::cast(
+          ArrowColumn{std::get<std::shared_ptr<arrow::Array>>(batch.columns[first])});
+    }
+    nb::list names;
+    for (size_t i = 0; i < count; ++i) names.append(batch.names[first + i].c_str());
+    columns.append(nb::make_tuple(names, column));
+    first += count;
+  }
+  return columns;
 }
 
 }  // namespace
 
 nb::object ToPython(TensorBatch batch, Export to) {
+  if (to == Export::kCapsules) return nb::make_tuple(batch.rows, Capsules(batch));
   nb::list columns;
   for (size_t i = 0; i < batch.columns.size(); ++i) {
     nb::object column = Column(batch.names[i], std::move(batch.columns[i]), to);

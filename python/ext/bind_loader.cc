@@ -174,7 +174,8 @@ std::unique_ptr<ProcessLoader> Make(
 void BindLoader(nb::module_& m) {
   nb::enum_<Export>(m, "Export", "How tensors leave C++.")
       .value("NUMPY", Export::kNumpy)
-      .value("DLPACK", Export::kDLPack);
+      .value("DLPACK", Export::kDLPack)
+      .value("CAPSULES", Export::kCapsules);
 
   nb::class_<ProcessLoader>(m, "Loader", "headrace::Loader, bound to its process.")
       .def_static("make", &Make, nb::arg("dataset"), nb::kw_only(),

@@ -75,6 +75,8 @@ class Export(enum.Enum):
 
     DLPACK = 1
 
+    CAPSULES = 2
+
 class Loader:
     """headrace::Loader, bound to its process."""
 

@@ -278,7 +278,7 @@ def _conversion(
     if to == "torch":
         from . import torch
 
-        return torch.converter(pin_memory), _native.Export.DLPACK
+        return torch.converter(pin_memory), _native.Export.CAPSULES
     if to in ("jax", "tensorflow"):
         raise Unsupported(
             f'to="{to}" is not in this version: use "numpy", "torch" or "arrow"'

@@ -26,7 +26,10 @@ Result<std::unique_ptr<Assembler>> Assembler::Make(
   }
   assembler->packs_as_stored_.assign(packs.size(), true);
   for (const schema::ColumnPlan& column : columns) {
-    if (column.pack < 0) continue;
+    if (column.pack < 0) {
+      if (column.fixed_width()) ++assembler->slab_columns_[column.dtype];
+      continue;
+    }
     if (!column.fixed_width() || column.stored_dtype != column.dtype) {
       assembler->packs_as_stored_[static_cast<size_t>(column.pack)] = false;
     }
@@ -57,8 +60,7 @@ std::optional<int64_t> Assembler::PartRows() const {
 }
 
 Result<Assembler::Place> Assembler::PlaceOf(const batch::Drawing& drawing, size_t column,
-                                            TensorBatch* batch,
-                                            std::vector<int>* pack_at) const {
+                                            Making* making) const {
   const schema::ColumnPlan& plan = columns_[column];
   std::string name = plan.name;
   std::vector<int64_t> shape = {drawing.rows};
@@ -69,15 +71,18 @@ Result<Assembler::Place> Assembler::PlaceOf(const batch::Drawing& drawing, size_
     name = pack.name;
     place.stride = static_cast<int64_t>(pack.columns.size());
     shape.push_back(place.stride);
-    at = (*pack_at)[static_cast<size_t>(plan.pack)];
+    at = making->pack_at[static_cast<size_t>(plan.pack)];
   }
+  TensorBatch* const batch = &making->batch;
   if (at < 0) {
     ARROW_ASSIGN_OR_RAISE(Tensor tensor,
-                          schema::AllocateTensor(plan.dtype, shape, drawing.pool));
+                          plan.pack >= 0 || decoders_[column] != nullptr
+                              ? schema::AllocateTensor(plan.dtype, shape, drawing.pool)
+                              : TakeOfSlab(drawing, plan.dtype, making));
     at = static_cast<int>(batch->columns.size());
     batch->names.push_back(std::move(name));
     batch->columns.emplace_back(std::move(tensor));
-    if (plan.pack >= 0) (*pack_at)[static_cast<size_t>(plan.pack)] = at;
+    if (plan.pack >= 0) making->pack_at[static_cast<size_t>(plan.pack)] = at;
   }
   place.out =
       std::get<Tensor>(batch->columns[static_cast<size_t>(at)]).buffer->mutable_data() +
@@ -85,14 +90,32 @@ Result<Assembler::Place> Assembler::PlaceOf(const batch::Drawing& drawing, size_
   return place;
 }
 
+Result<Tensor> Assembler::TakeOfSlab(const batch::Drawing& drawing, DType dtype,
+                                     Making* making) const {
+  Making::Slab& slab = making->slabs[dtype];
+  const int64_t bytes = drawing.rows * ByteWidth(dtype);
+  const int64_t room =
+      (bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+  if (slab.memory == nullptr) {
+    ARROW_ASSIGN_OR_RAISE(
+        slab.memory, arrow::AllocateBuffer(slab_columns_.at(dtype) * room, drawing.pool));
+  }
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = {drawing.rows};
+  tensor.buffer = arrow::SliceMutableBuffer(slab.memory, slab.used, bytes);
+  slab.used += room;
+  return tensor;
+}
+
 Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
-                              TensorBatch* batch, std::vector<int>* pack_at) const {
+                              Making* making) const {
   const schema::ColumnPlan& plan = columns_[column];
   const bool together = plan.pack >= 0 &&
                         packs_as_stored_[static_cast<size_t>(plan.pack)] &&
                         !drawing.rounds.empty();
-  const bool drawn = together && (*pack_at)[static_cast<size_t>(plan.pack)] >= 0;
-  ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, batch, pack_at));
+  const bool drawn = together && making->pack_at[static_cast<size_t>(plan.pack)] >= 0;
+  ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, making));
   const batch::Target target{column, &plan, place.out, place.stride};
   if (!together) {
     ARROW_RETURN_NOT_OK(batch::DrawValues(drawing, {&target, 1}));
@@ -102,8 +125,8 @@ Status Assembler::AppendFixed(const batch::Drawing& drawing, size_t column,
   Tensor mask;
   ARROW_RETURN_NOT_OK(batch::DrawNulls(drawing, target, &mask));
   if (mask.buffer != nullptr) {
-    batch->names.push_back(plan.name + "_mask");
-    batch->columns.emplace_back(std::move(mask));
+    making->batch.names.push_back(plan.name + "_mask");
+    making->batch.columns.emplace_back(std::move(mask));
   }
   return Status::OK();
 }
@@ -122,19 +145,20 @@ Status Assembler::DrawPack(const batch::Drawing& drawing,
 }
 
 Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
-                                TensorBatch* batch, std::vector<int>* pack_at) const {
+                                Making* making) const {
   const schema::ColumnPlan& plan = columns_[column];
   auto values = batch::Gather(drawing, column);
   if (!values.ok()) {
     return WithContext(values.status(), "column \"" + plan.name + "\"");
   }
   if (plan.pack < 0) {
-    return decoders_[column]->Decode(*values, drawing.locate, drawing.pool, batch);
+    return decoders_[column]->Decode(*values, drawing.locate, drawing.pool,
+                                     &making->batch);
   }
   TensorBatch decoded;
   ARROW_RETURN_NOT_OK(
       decoders_[column]->Decode(*values, drawing.locate, drawing.pool, &decoded));
-  ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, batch, pack_at));
+  ARROW_ASSIGN_OR_RAISE(const Place place, PlaceOf(drawing, column, making));
   const uint8_t* in = std::get<Tensor>(decoded.columns[0]).data();
   const int64_t width = ByteWidth(plan.dtype);
   for (int64_t i = 0; i < drawing.rows; ++i) {
@@ -142,16 +166,16 @@ Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
                 static_cast<size_t>(width));
   }
   for (size_t c = 1; c < decoded.columns.size(); ++c) {  // its mask
-    batch->names.push_back(std::move(decoded.names[c]));
-    batch->columns.push_back(std::move(decoded.columns[c]));
+    making->batch.names.push_back(std::move(decoded.names[c]));
+    making->batch.columns.push_back(std::move(decoded.columns[c]));
   }
   return Status::OK();
 }
 
-Status Assembler::Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                         std::vector<int>* pack_at) const {
-  return decoders_[column] == nullptr ? AppendFixed(drawing, column, batch, pack_at)
-                                      : AppendDecoded(drawing, column, batch, pack_at);
+Status Assembler::Append(const batch::Drawing& drawing, size_t column,
+                         Making* making) const {
+  return decoders_[column] == nullptr ? AppendFixed(drawing, column, making)
+                                      : AppendDecoded(drawing, column, making);
 }
 
 Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {
@@ -160,24 +184,24 @@ Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {
 
 Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing,
                                         const Missing& missing) const {
-  TensorBatch batch;
-  batch.rows = drawing.rows;
-  std::vector<int> pack_at(packs_.size(), -1);
+  Making making;
+  making.batch.rows = drawing.rows;
+  making.pack_at.assign(packs_.size(), -1);
   batch::Drawing of_column = drawing;
   const bool any_missing =
       std::ranges::any_of(missing, [](const auto& values) { return !values.empty(); });
   if (any_missing) of_column.rounds = {};  // values are drawn one by one
   for (size_t c = 0; c < columns_.size(); ++c) {
     of_column.missing = missing[c];
-    ARROW_RETURN_NOT_OK(Append(of_column, c, &batch, &pack_at));
+    ARROW_RETURN_NOT_OK(Append(of_column, c, &making));
   }
-  return batch;
+  return std::move(making.batch);
 }
 
 Status Assembler::Check(const batch::Drawing& drawing, size_t column) const {
-  TensorBatch batch;
-  std::vector<int> pack_at(packs_.size(), -1);
-  return Append(drawing, column, &batch, &pack_at);
+  Making making;
+  making.pack_at.assign(packs_.size(), -1);
+  return Append(drawing, column, &making);
 }
 
 TensorBatch RowsOf(const TensorBatch& batch, int64_t from, int64_t rows) {
@@ -188,8 +212,11 @@ TensorBatch RowsOf(const TensorBatch& batch, int64_t from, int64_t rows) {
     Tensor tensor = std::get<Tensor>(column);
     const int64_t row_bytes = tensor.size() / tensor.shape[0] * ByteWidth(tensor.dtype);
     tensor.shape[0] = rows;
-    tensor.buffer =
-        arrow::SliceMutableBuffer(tensor.buffer, from * row_bytes, rows * row_bytes);
+    // Of the whole memory, so that it is known which tensors share it.
+    const auto& whole =
+        tensor.buffer->parent() == nullptr ? tensor.buffer : tensor.buffer->parent();
+    const int64_t at = tensor.data() - whole->data() + from * row_bytes;
+    tensor.buffer = arrow::SliceMutableBuffer(whole, at, rows * row_bytes);
     part.columns.emplace_back(std::move(tensor));
   }
   return part;

@@ -5,6 +5,7 @@
 #include <headrace/batch.h>
 #include <headrace/result.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -40,26 +41,39 @@ class Assembler {
 
  private:
   Assembler() = default;
-  Status Append(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                std::vector<int>* pack_at) const;
-  Status AppendFixed(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                     std::vector<int>* pack_at) const;
+  /// A batch that is being assembled.
+  struct Making {
+    TensorBatch batch;
+    std::vector<int> pack_at;  // where in the batch each pack is, or -1
+    /// Memory that the (batch,) tensors of one dtype share, and how much is given out.
+    struct Slab {
+      std::shared_ptr<arrow::Buffer> memory;
+      int64_t used = 0;
+    };
+    std::map<DType, Slab> slabs;
+  };
+  Status Append(const batch::Drawing& drawing, size_t column, Making* making) const;
+  Status AppendFixed(const batch::Drawing& drawing, size_t column, Making* making) const;
   /// Draws all columns of the pack that `one` is in.
   Status DrawPack(const batch::Drawing& drawing, const batch::Target& one) const;
-  Status AppendDecoded(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                       std::vector<int>* pack_at) const;
+  Status AppendDecoded(const batch::Drawing& drawing, size_t column,
+                       Making* making) const;
   /// The tensor that a fixed-width column goes to: its own, or its pack's, which the
   /// first of its columns makes.
   struct Place {
     uint8_t* out = nullptr;
     int64_t stride = 1;  // elements
   };
-  Result<Place> PlaceOf(const batch::Drawing& drawing, size_t column, TensorBatch* batch,
-                        std::vector<int>* pack_at) const;
+  Result<Place> PlaceOf(const batch::Drawing& drawing, size_t column,
+                        Making* making) const;
+  /// A (batch,) tensor out of the slab of its dtype.
+  Result<Tensor> TakeOfSlab(const batch::Drawing& drawing, DType dtype,
+                            Making* making) const;
 
   std::vector<schema::ColumnPlan> columns_;
   std::vector<PackSpec> packs_;
-  std::vector<bool> packs_as_stored_;  // whether no column of it is cast
+  std::map<DType, int64_t> slab_columns_;  // of fixed width, in no pack
+  std::vector<bool> packs_as_stored_;      // whether no column of it is cast
   std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;  // null: drawn as fixed
 };
 

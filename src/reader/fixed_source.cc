@@ -103,13 +103,13 @@ class PageValues {
   PageValues(const parquet::ColumnDescriptor* descriptor, arrow::MemoryPool* pool)
       : descriptor_(descriptor), pool_(pool) {}
 
-  void SetDictionary(const std::shared_ptr<parquet::DictionaryPage>& page) {
+  Status SetDictionary(const std::shared_ptr<parquet::DictionaryPage>& page) {
     if (page->encoding() != parquet::Encoding::PLAIN &&
         page->encoding() != parquet::Encoding::PLAIN_DICTIONARY) {
-      parquet::ParquetException::NYI("a dictionary that is not PLAIN");
+      return Error(ErrorKind::kCorrupt, "the dictionary page is not PLAIN");
     }
     if constexpr (std::is_same_v<Physical, parquet::BooleanType>) {
-      throw parquet::ParquetException("booleans have no dictionaries");
+      return Error(ErrorKind::kCorrupt, "there is a dictionary of booleans");
     } else {
       auto plain = parquet::MakeTypedDecoder<Physical>(parquet::Encoding::PLAIN,
                                                        descriptor_, pool_);
@@ -118,28 +118,29 @@ class PageValues {
       dictionary->SetDict(plain.get());
       dictionary_page_ = page;  // byte arrays of fixed length point into it
       dictionary_ = std::move(dictionary);
+      return Status::OK();
     }
   }
 
   /// Starts at a page's values, which must stay until the next call.
-  void Start(parquet::Encoding::type encoding, int64_t values, const uint8_t* data,
-             int64_t size) {
+  Status Start(parquet::Encoding::type encoding, int64_t values, const uint8_t* data,
+               int64_t size) {
     plain_ = plain_end_ = nullptr;
     by_index_ = false;
     if (encoding == parquet::Encoding::PLAIN &&
         !std::is_same_v<Physical, parquet::BooleanType>) {
       plain_ = data;
       plain_end_ = data + size;
-      return;
+      return Status::OK();
     }
     if (encoding == parquet::Encoding::PLAIN_DICTIONARY ||
         encoding == parquet::Encoding::RLE_DICTIONARY) {
       if (dictionary_ == nullptr) {
-        throw parquet::ParquetException("a page refers to a dictionary that is missing");
+        return BadPage("refers to a dictionary that is missing");
       }
       by_index_ = true;
       dictionary_->SetData(static_cast<int>(values), data, static_cast<int>(size));
-      return;
+      return Status::OK();
     }
     auto& decoder = decoders_[encoding];
     if (decoder == nullptr) {
@@ -147,6 +148,7 @@ class PageValues {
     }
     decoder_ = decoder.get();
     decoder_->SetData(static_cast<int>(values), data, static_cast<int>(size));
+    return Status::OK();
   }
 
   bool plain() const { return plain_ != nullptr; }
@@ -175,13 +177,16 @@ class PageValues {
       const Value* values = nullptr;
       int32_t size = 0;
       dictionary_->GetDictionary(&values, &size);
-      uint32_t largest = 0;
+      // The sign bit is set if any index has it, or is above the last.
+      uint32_t outside = 0;
+      const auto last = static_cast<uint32_t>(size) - 1;
       for (int64_t i = 0; i < n; ++i) {
-        largest = std::max(largest, static_cast<uint32_t>(out[i]));
+        const auto index = static_cast<uint32_t>(out[i]);
+        outside |= index | (last - index);
       }
-      if (n > 0 && static_cast<int64_t>(largest) >= size) {
-        return BadPage("refers to value " + std::to_string(largest) +
-                       " of a dictionary of " + std::to_string(size));
+      if (n > 0 && (static_cast<int32_t>(outside) < 0 || size == 0)) {
+        return BadPage("refers to values beyond its dictionary of " +
+                       std::to_string(size));
       }
       return values;
     }
@@ -370,8 +375,9 @@ class FixedSource : public ColumnSource {
       return BadPage("says that it has " + std::to_string(page.num_values()) +
                      " values in " + std::to_string(page.size()) + " bytes");
     }
-    values_.Start(page.encoding(), page.num_values(), page.data() + levels_bytes,
-                  page.size() - levels_bytes);
+    ARROW_RETURN_NOT_OK(values_.Start(page.encoding(), page.num_values(),
+                                      page.data() + levels_bytes,
+                                      page.size() - levels_bytes));
     page_left_ = page.num_values();
     return true;
   }

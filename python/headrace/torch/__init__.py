@@ -24,18 +24,23 @@ __all__ = ["LoaderDataset"]
 Batch = dict[str, Any]
 
 
-def converter(pin_memory: bool) -> Callable[[int, list[tuple[str, Any]]], Batch]:
-    """Return what makes a dict of tensors out of columns; for `Dataset.loader`."""
+def converter(pin_memory: bool) -> Callable[[int, list[tuple[Any, Any]]], Batch]:
+    """Return what makes a dict of tensors out of capsules; for `Dataset.loader`."""
     pin = pin_memory and torch.cuda.is_available()
 
-    def convert(rows: int, columns: list[tuple[str, Any]]) -> Batch:
+    def convert(rows: int, columns: list[tuple[Any, Any]]) -> Batch:
         batch: Batch = {}
-        for name, column in columns:
+        for names, column in columns:
             if isinstance(column, _native.ArrowColumn):
-                batch[name] = pa.array(column).to_pylist()
+                batch[names[0]] = pa.array(column).to_pylist()
                 continue
             tensor = from_dlpack(column)
-            batch[name] = tensor.pin_memory() if pin else tensor
+            if pin:
+                tensor = tensor.pin_memory()
+            if len(names) == 1:
+                batch[names[0]] = tensor
+            else:
+                batch.update(zip(names, tensor.unbind(0), strict=True))
         return batch
 
     return convert
