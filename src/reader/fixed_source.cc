@@ -353,7 +353,8 @@ class FixedSource : public ColumnSource {
       if (page_ == nullptr) return false;
       switch (page_->type()) {
         case parquet::PageType::DICTIONARY_PAGE:
-          values_.SetDictionary(std::static_pointer_cast<parquet::DictionaryPage>(page_));
+          ARROW_RETURN_NOT_OK(values_.SetDictionary(
+              std::static_pointer_cast<parquet::DictionaryPage>(page_)));
           break;
         case parquet::PageType::DATA_PAGE: {
           const auto& page = static_cast<const parquet::DataPageV1&>(*page_);
