@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Micro-benchmarks in a Release tree of their own, then rows/s of the loader. Arguments go to
+# Micro-benchmarks in a Release tree of their own, then rows/s of the loader beside the
+# decode limit, which that tree has a program for. Arguments go to
 # bench/loaders/loaders.py (--rows, --pairs). JSON in build/bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +11,7 @@ log=build/bench/build.log
 echo "bench: build/bench (log: $log)"
 if ! { cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DHEADRACE_BENCHMARKS=ON \
     -DPython3_EXECUTABLE="$PWD/.venv/bin/python" &&
-    cmake --build build/bench --parallel "$(nproc)" --target headrace_benchmarks; } \
+    cmake --build build/bench --parallel "$(nproc)" --target headrace_benchmarks headrace_limit; } \
     >"$log" 2>&1 </dev/null; then
   grep -nE 'error|FAILED' "$log" | head -40 >&2 || true
   tail -25 "$log" >&2

@@ -1,7 +1,8 @@
-"""Rows a second of the loader beside Arrow's decode limit, on a generated table.
+"""Rows a second of the loader beside Arrow's decode limit, on the table of bench/work.py.
 
-The limit reads each row group with `pyarrow.parquet.ParquetFile.read_row_group` and makes
-no batches. Limit and loader run in turn; the ratio is the median over the pairs.
+The limit is bench/limit: `ReadRowGroup` of the same columns on as many threads, no batches.
+Limit and loader run in turn, each after a round that is not counted; the ratio is that of a
+pair. Shown are the median and the range of the ratio over the pairs.
 """
 
 import argparse
@@ -9,21 +10,22 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import headrace as hr
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-COLUMNS = 20
-ROW_GROUP_ROWS = 310_000
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import work
+
+#: Of a loader; the first is not counted.
+EPOCHS = 4
+SHUFFLE_WINDOW_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,120 +34,115 @@ class Case:
 
     name: str
     threads: int
-    shuffle: bool
     batch_size: int
-    to: str = "numpy"
+    packed: bool = False
+    shuffle: bool = True
+    to: str = "torch"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A case's median rate, and its rate in that of Arrow's decoding (1.0: no slower)."""
+    """A case's rates, and its rate in that of Arrow's decoding (1.0: no slower)."""
 
     case: Case
     rows_per_second: float
     limit_rows_per_second: float
     ratio: float
-    pairs: int
+    least: float
+    greatest: float
+    first_batch_seconds: float
+    consumer_wait_seconds: float
+    memory_peak: int
 
 
-CASES = (
-    Case("in stored order", 1, False, 4096),
-    Case("shuffled", 1, True, 4096),
-    Case("shuffled", 2, True, 4096),
-    Case("shuffled, small batches", 2, True, 256),
-    Case("shuffled, to torch", 2, True, 4096, to="torch"),
-)
+CASES = [
+    Case(f"{'packed' if packed else 'dict'}, shuffled", threads, batch_size, packed)
+    for batch_size in (4096, 256)
+    for packed in (False, True)
+    for threads in (1, 2)
+] + [
+    Case("dict, stored order", 1, 4096, shuffle=False),
+    Case("numpy, shuffled", 2, 4096, to="numpy"),
+]
 
 
-def make_table(path: Path, rows: int) -> None:
-    """Writes one file of float32 and int32 columns, half of them compressible."""
-    if path.exists():
-        return
-    random = np.random.default_rng(7)
-    columns: dict[str, np.ndarray] = {}
-    for i in range(COLUMNS):
-        if i % 2:
-            columns[f"i{i}"] = random.integers(0, 10_000, rows, dtype=np.int32)
-        else:
-            columns[f"x{i}"] = random.normal(size=rows).astype(np.float32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    pq.write_table(
-        pa.table(columns), partial, row_group_size=ROW_GROUP_ROWS, compression="snappy"
-    )
-    partial.rename(path)
+def limit(program: Path, folder: Path, threads: int) -> tuple[float, float]:
+    """Return the rows a second of Arrow's decoding, and the bytes a second of memcpy."""
+    files = sorted(str(path) for path in folder.glob("*.parquet"))
+    columns = ",".join(work.COLUMNS)
+    command = [str(program), str(threads), str(EPOCHS - 1), columns, *files]
+    found = json.loads(subprocess.check_output(command, text=True))
+    rate = found["rows"] / statistics.median(found["seconds"])
+    return rate, found["copy_bytes_per_second"]
 
 
-def read_limit(path: Path, threads: int) -> int:
-    """Decodes every row group, on so many threads, and drops it."""
-
-    def rows_of(groups: range) -> int:
-        file = pq.ParquetFile(path)
-        return sum(file.read_row_group(i, use_threads=False).num_rows for i in groups)
-
-    count = pq.read_metadata(path).num_row_groups
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(rows_of, [range(i, count, threads) for i in range(threads)]))
-
-
-def read_loader(path: Path, case: Case) -> int:
-    """One epoch of the loader."""
-    rows = 0
-    with hr.open(str(path)).loader(
+def read(folder: Path, case: Case, rows: int) -> tuple[float, float, dict[str, int]]:
+    """Return the rows a second of the loader, the first batch's seconds, and the stats."""
+    dataset = hr.open(str(folder)).select(*work.COLUMNS)
+    if case.packed:
+        dataset = dataset.pack("x", work.FLOATS).pack("y", work.INTEGERS)
+    seconds = []
+    first = 0.0
+    with dataset.loader(
         batch_size=case.batch_size,
         shuffle=case.shuffle,
         seed=7,
+        shuffle_window_rows=SHUFFLE_WINDOW_ROWS,
         num_threads=case.threads,
         to=case.to,
     ) as loader:
-        for batch in loader:
-            rows += len(batch["x0"])
-    return rows
+        for epoch in range(EPOCHS):
+            came = 0
+            begin = time.perf_counter()
+            for batch in loader:
+                if came == 0 and epoch == 1:
+                    first = time.perf_counter() - begin
+                came += len(next(iter(batch.values())))
+            seconds.append(time.perf_counter() - begin)
+            if came != rows:
+                raise SystemExit(f"read {came} rows of {rows}")
+        return rows / statistics.median(seconds[1:]), first, loader.stats()
 
 
-def timed(read: Callable[[], int], expected: int) -> float:
-    """Rows a second of one reading; every row must have come."""
-    begin = time.perf_counter()
-    rows = read()
-    seconds = time.perf_counter() - begin
-    if rows != expected:
-        raise SystemExit(f"read {rows} rows of {expected}")
-    return rows / seconds
-
-
-def measure(path: Path, case: Case, rows: int, pairs: int) -> Measured:
-    """Runs limit and loader in turn, after one unmeasured pair."""
-    limits, loaders = [], []
-    for i in range(pairs + 1):
-        limit = timed(lambda: read_limit(path, case.threads), rows)
-        loader = timed(lambda: read_loader(path, case), rows)
-        if i:
-            limits.append(limit)
-            loaders.append(loader)
-    ratios = [a / b for a, b in zip(loaders, limits, strict=True)]
+def measure(program: Path, folder: Path, case: Case, rows: int, pairs: int) -> Measured:
+    """Run limit and loader in turn."""
+    limits, rates, firsts = [], [], []
+    stats: dict[str, int] = {}
+    for _ in range(pairs):
+        limits.append(limit(program, folder, case.threads)[0])
+        rate, first, stats = read(folder, case, rows)
+        rates.append(rate)
+        firsts.append(first)
+    ratios = [a / b for a, b in zip(rates, limits, strict=True)]
     return Measured(
         case,
-        statistics.median(loaders),
+        statistics.median(rates),
         statistics.median(limits),
         statistics.median(ratios),
-        pairs,
+        min(ratios),
+        max(ratios),
+        statistics.median(firsts),
+        stats["consumer_wait"] / 1e9,
+        stats["memory_peak"],
     )
 
 
 def lines(results: list[Measured]) -> Iterator[str]:
-    """The table that is printed."""
-    yield f"{'case':<26} threads  batch  Mrows/s    limit  ratio"
+    """Yield the table that is printed."""
+    yield f"{'case':<20} threads batch  Mrows/s   limit  ratio (range)      first batch"
     for result in results:
         case = result.case
         yield (
-            f"{case.name:<26} {case.threads:>7} {case.batch_size:>6} "
+            f"{case.name:<20} {case.threads:>7} {case.batch_size:>5} "
             f"{result.rows_per_second / 1e6:>8.2f} "
-            f"{result.limit_rows_per_second / 1e6:>8.2f} {result.ratio:>6.2f}"
+            f"{result.limit_rows_per_second / 1e6:>7.2f} {result.ratio:>6.2f} "
+            f"({result.least:.2f} to {result.greatest:.2f})  "
+            f"{result.first_batch_seconds:>8.3f} s"
         )
 
 
 def processor() -> str:
-    """The processor's name, as Linux tells it."""
+    """Return the processor's name, as Linux tells it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -153,25 +150,32 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Measures all cases; prints a table, writes JSON."""
+    """Measure all cases; print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--data", type=Path, default=Path("build/bench/data"))
+    parser.add_argument(
+        "--limit", type=Path, default=Path("build/bench/bench/headrace_limit")
+    )
     parser.add_argument("--json", type=Path, default=Path("build/bench/loaders.json"))
     arguments = parser.parse_args()
-    path = arguments.data / f"numbers-{arguments.rows}.parquet"
-    make_table(path, arguments.rows)
+    folder = work.write(arguments.data, arguments.rows)
+    _, copied = limit(arguments.limit, folder, 1)
     progress = tqdm(CASES, disable=not sys.stderr.isatty(), leave=False)
-    results = [measure(path, case, arguments.rows, arguments.pairs) for case in progress]
+    results = [
+        measure(arguments.limit, folder, case, arguments.rows, arguments.pairs)
+        for case in progress
+    ]
     for line in lines(results):
         print(line)
+    print(f"memcpy: {copied / 1e9:.1f} GB/s")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": {"processor": processor(), "cores": os.cpu_count()},
         "rows": arguments.rows,
-        "columns": COLUMNS,
-        "row_group_rows": ROW_GROUP_ROWS,
+        "columns": work.COLUMNS,
+        "copy_bytes_per_second": copied,
         "results": [asdict(result) for result in results],
     }
     arguments.json.write_text(json.dumps(document, indent=2) + "\n")

@@ -36,8 +36,8 @@ bool SharesMemory(const arrow::DataType& type) {
   }
 }
 
-// Rows of each lane of a pack that are drawn at a time, column by column: their samples
-// stay in the first-level cache.
+// Rows of each lane of a pack that are drawn at a time: their samples stay in the
+// first-level cache.
 constexpr int64_t kPackRows = 32;
 
 // Converts rows [at, at + rows) of a segment.
@@ -63,21 +63,34 @@ Status ConvertRows(const Drawing& drawing, const Target& target, const Segment& 
                    ": cast to a wider dtype");
 }
 
-// Draws columns that are delivered as they are stored.
-void DrawRound(const Round& round, std::span<const Target> targets, int64_t tile) {
+const uint8_t* ValuesOf(const Round::Lane& lane, const Target& target, int64_t row) {
+  return lane.window->values(target.column) +
+         (lane.from + row) * ByteWidth(target.plan->dtype);
+}
+
+// Draws a column that is delivered as it is stored.
+void DrawRound(const Round& round, const Target& target) {
+  std::vector<const uint8_t*> lanes;
+  for (const Round::Lane& lane : round.lanes) lanes.push_back(ValuesOf(lane, target, 0));
+  const int64_t width = ByteWidth(target.plan->dtype);
+  Interleave(width, lanes, round.rows, target.out + round.out * target.out_stride * width,
+             target.out_stride);
+}
+
+// Draws all columns of a pack that are delivered as they are stored, a tile at a time.
+void DrawRoundOfPack(const Round& round, std::span<const Target> targets) {
   const auto turn = static_cast<int64_t>(round.lanes.size());
-  std::vector<const uint8_t*> lanes(round.lanes.size());
-  for (int64_t k = 0; k < round.rows; k += tile) {
-    const int64_t rows = std::min(tile, round.rows - k);
-    for (const Target& target : targets) {
-      const int64_t width = ByteWidth(target.plan->dtype);
-      for (size_t l = 0; l < lanes.size(); ++l) {
-        lanes[l] = round.lanes[l].window->values(target.column) +
-                   (round.lanes[l].from + k) * width;
+  const int64_t width = ByteWidth(targets[0].plan->dtype);
+  const int64_t pack = targets[0].out_stride;
+  std::vector<const uint8_t*> columns(targets.size());
+  for (int64_t k = 0; k < round.rows; k += kPackRows) {
+    const int64_t rows = std::min(kPackRows, round.rows - k);
+    for (int64_t l = 0; l < turn; ++l) {
+      for (size_t c = 0; c < columns.size(); ++c) {
+        columns[c] = ValuesOf(round.lanes[static_cast<size_t>(l)], targets[c], k);
       }
-      Interleave(width, lanes, rows,
-                 target.out + (round.out + k * turn) * target.out_stride * width,
-                 target.out_stride);
+      uint8_t* const out = targets[0].out + (round.out + k * turn + l) * pack * width;
+      Transpose(width, columns, rows, out, turn * pack);
     }
   }
 }
@@ -181,7 +194,11 @@ Status DrawValues(const Drawing& drawing, std::span<const Target> targets) {
   });
   if (as_stored && drawing.missing.empty() && !drawing.rounds.empty()) {
     for (const Round& round : drawing.rounds) {
-      DrawRound(round, targets, targets.size() > 1 ? kPackRows : round.rows);
+      if (targets.size() > 1) {
+        DrawRoundOfPack(round, targets);
+      } else {
+        DrawRound(round, targets[0]);
+      }
     }
     return Status::OK();
   }

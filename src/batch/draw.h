@@ -64,7 +64,7 @@ struct Target {
   int64_t out_stride = 1;
 };
 
-/// Draws the values of a column, or of several that are packed together.
+/// Draws the values of a column, or of all columns of a pack, in the pack's order.
 Status DrawValues(const Drawing& drawing, std::span<const Target> targets);
 
 /// Puts what the column's policy says where it is null, once its values are drawn. `mask`

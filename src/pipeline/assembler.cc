@@ -141,6 +141,7 @@ Status Assembler::DrawPack(const batch::Drawing& drawing,
     if (plan.pack != one.plan->pack) continue;
     targets.push_back({c, &plan, pack + plan.pack_position * width, one.out_stride});
   }
+  std::ranges::sort(targets, {}, &batch::Target::out);
   return batch::DrawValues(drawing, targets);
 }
 

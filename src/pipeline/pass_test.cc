@@ -1,0 +1,132 @@
+// Steps that are assembled together are delivered as if they were not.
+#include "pipeline/pass.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <headrace/loader.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/cpp/lake.h"
+
+namespace headrace {
+namespace {
+
+using testing::Check;
+using ::testing::HasSubstr;
+
+constexpr int64_t kRows = 3000;
+
+class PassTest : public ::testing::Test {
+ protected:
+  PassTest() {
+    options_.batch_size = 64;
+    options_.shuffle_window_rows = 800;
+    options_.seed = 7;
+  }
+
+  /// Rows of id, a float x and a flag, in that order; `null_row` has no x.
+  Dataset Write(int64_t null_row = -1) {
+    const auto schema = arrow::schema(
+        {arrow::field("id", arrow::int64()), arrow::field("x", arrow::float32()),
+         arrow::field("flag", arrow::boolean()), arrow::field("y", arrow::float32())});
+    std::string rows = "[";
+    for (int64_t i = 0; i < kRows; ++i) {
+      const std::string text = std::to_string(i);
+      rows += (i > 0 ? ",[" : "[") + text + ", " + (i == null_row ? "null" : text) +
+              ", " + (i % 3 == 0 ? "true" : "false") + ", -" + text + "]";
+    }
+    testing::ParquetOptions parquet;
+    parquet.row_group_rows = 700;
+    testing::WriteParquet(folder_ / "a.parquet",
+                          testing::TableFromJson(schema, rows + "]"), parquet);
+    return Check(Dataset::Open(folder_.path()));
+  }
+
+  testing::TempDir folder_;
+  LoaderOptions options_;
+};
+
+const Tensor& Of(const TensorBatch& batch, const std::string& name) {
+  return std::get<Tensor>(batch.columns.at(static_cast<size_t>(batch.Find(name))));
+}
+
+template <typename T>
+std::vector<T> Values(const Tensor& tensor) {
+  const auto* values = reinterpret_cast<const T*>(tensor.data());
+  return {values, values + tensor.size()};
+}
+
+TEST_F(PassTest, SmallBatchesAreThePartsOfLargeOnes) {
+  const Dataset dataset = Write();
+  for (bool shuffle : {true, false}) {
+    options_.shuffle = shuffle;
+    options_.batch_size = 64;
+    auto small = Check(Loader::Make(dataset, options_));
+    options_.batch_size = 1 << 20;
+    auto large = Check(Loader::Make(dataset, options_));
+    const auto whole = Check(large->Next());
+    int64_t at = 0;
+    while (auto batch = Check(small->Next())) {
+      EXPECT_EQ(batch->names, whole->names);
+      for (size_t c = 0; c < batch->columns.size(); ++c) {
+        const auto& part = std::get<Tensor>(batch->columns[c]);
+        const auto& all = std::get<Tensor>(whole->columns[c]);
+        const int64_t width = ByteWidth(part.dtype);
+        EXPECT_EQ(part.shape, std::vector<int64_t>{batch->rows});
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(part.data()) % 64, 0U);
+        EXPECT_EQ(std::string(part.data(), part.data() + batch->rows * width),
+                  std::string(all.data() + at * width,
+                              all.data() + (at + batch->rows) * width));
+      }
+      at += batch->rows;
+    }
+    EXPECT_EQ(at, kRows);
+  }
+}
+
+TEST_F(PassTest, BatchesOfAnySizeAreAligned) {
+  const Dataset dataset = Write();
+  for (int64_t size : {1, 7, 8, 16, 32, 33, 100, 256}) {
+    options_.batch_size = size;
+    auto loader = Check(Loader::Make(dataset, options_));
+    while (auto batch = Check(loader->Next())) {
+      for (const auto& column : batch->columns) {
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(std::get<Tensor>(column).data()) % 64, 0U);
+      }
+    }
+  }
+}
+
+TEST_F(PassTest, TensorsOfADTypeShareMemoryAndKeepItWhenOthersGo) {
+  auto loader = Check(Loader::Make(Write(), options_));
+  auto batch = Check(loader->Next());
+  EXPECT_EQ(Of(*batch, "x").buffer->parent(), Of(*batch, "y").buffer->parent());
+  EXPECT_NE(Of(*batch, "x").buffer->parent(), Of(*batch, "id").buffer->parent());
+  const Tensor kept = Of(*batch, "y");
+  const auto before = Values<float>(kept);
+  batch.reset();
+  while (Check(loader->Next())) {
+  }
+  loader.reset();
+  EXPECT_EQ(Values<float>(kept), before);
+}
+
+TEST_F(PassTest, BatchesBeforeTheOneThatCannotBeMadeAreHandedOut) {
+  constexpr int64_t kNullRow = 64 * 20 + 5;
+  options_.shuffle = false;
+  auto loader = Check(Loader::Make(Write(kNullRow), options_));
+  for (int i = 0; i < 20; ++i) {
+    const auto batch = Check(loader->Next());
+    EXPECT_EQ(Values<int64_t>(Of(*batch, "id"))[0], 64 * i);
+  }
+  const Status status = loader->Next().status();
+  EXPECT_EQ(KindOf(status), ErrorKind::kInvalidArgument);
+  EXPECT_THAT(MessageOf(status), HasSubstr("row " + std::to_string(kNullRow)));
+}
+
+}  // namespace
+}  // namespace headrace
