@@ -39,6 +39,8 @@ class PageWatch : public arrow::io::InputStream {
   const std::vector<DataPage>& data_pages() const { return data_pages_; }
   /// The data page whose header was passed last holds `rows` rows.
   void SetRows(int64_t rows) {
+    // Its header is written in a way that BeginPageIfPeeked does not know.
+    if (!in_data_page_) BeginDataPage(offset_ - page_begin_);
     data_pages_.back().first_row = next_row_;
     next_row_ += rows;
   }
@@ -86,9 +88,15 @@ class PageWatch : public arrow::io::InputStream {
     }
     counts_->pages += 1;
     if (at < peeked_.size() && peeked_[at] == kNextInt32) counts_->with_checksum += 1;
-    in_data_page_ = page_type == kDataPage || page_type == kDataPageV2;
-    if (in_data_page_) data_pages_.push_back({offset_, 0, 0});
+    page_begin_ = offset_;
+    in_data_page_ = false;
+    if (page_type == kDataPage || page_type == kDataPageV2) BeginDataPage(0);
     peeked_ = {};
+  }
+
+  void BeginDataPage(int64_t bytes_passed) {
+    in_data_page_ = true;
+    data_pages_.push_back({page_begin_, bytes_passed, 0});
   }
 
   void Pass(int64_t bytes) {
@@ -100,6 +108,7 @@ class PageWatch : public arrow::io::InputStream {
   int64_t offset_;
   PageCounts* counts_;
   std::string_view peeked_;
+  int64_t page_begin_ = 0;
   bool in_data_page_ = false;
   std::vector<DataPage> data_pages_;
   int64_t next_row_ = 0;
@@ -110,20 +119,47 @@ struct Totals {
   int64_t rows = 0;
 };
 
+/// For each repetition level, the definition level that a further element of a list has
+/// at least: a list that goes on is neither null nor empty. The first of a row has any.
+std::vector<int16_t> LeastDefinitions(const parquet::ColumnDescriptor& column) {
+  std::vector<const parquet::schema::Node*> path;
+  for (const auto* node = column.schema_node().get(); node->parent() != nullptr;
+       node = node->parent()) {
+    path.push_back(node);
+  }
+  std::vector<int16_t> least = {0};
+  int16_t definition = 0;
+  for (auto node = path.rbegin(); node != path.rend(); ++node) {
+    if (!(*node)->is_required()) ++definition;
+    if ((*node)->is_repeated()) least.push_back(definition);
+  }
+  return least;
+}
+
 template <typename PhysicalType>
-Totals DecodeAll(parquet::ColumnReader* column) {
+Result<Totals> DecodeAll(parquet::ColumnReader* column, int64_t expected) {
   auto* reader = static_cast<parquet::TypedColumnReader<PhysicalType>*>(column);
   std::vector<int16_t> definitions(kBatchLevels);
   std::vector<int16_t> repetitions(kBatchLevels);
   // Not a vector: std::vector<bool> has no array of bool.
   auto values = std::make_unique<typename PhysicalType::c_type[]>(kBatchLevels);
   const bool repeated = reader->descr()->max_repetition_level() > 0;
+  const std::vector<int16_t> least = LeastDefinitions(*reader->descr());
   Totals totals;
-  while (reader->HasNext()) {
+  // A few bytes may claim to hold values by the billion.
+  while (totals.values <= expected && reader->HasNext()) {
     int64_t values_read = 0;
     const int64_t levels = reader->ReadBatch(
         kBatchLevels, definitions.data(), repetitions.data(), values.get(), &values_read);
     if (levels == 0 && values_read == 0) break;
+    if (repeated && totals.values == 0 && repetitions[0] != 0) {
+      return Corrupt("its first value continues a list");
+    }
+    for (int64_t i = 0; repeated && i < levels; ++i) {
+      if (definitions[i] < least[repetitions[i]]) {
+        return Corrupt("a null or empty list is continued");
+      }
+    }
     totals.values += levels;
     totals.rows += repeated ? std::count(repetitions.begin(),
                                          repetitions.begin() + levels, int16_t{0})
@@ -132,24 +168,24 @@ Totals DecodeAll(parquet::ColumnReader* column) {
   return totals;
 }
 
-Result<Totals> DecodeAll(parquet::ColumnReader* column) {
+Result<Totals> DecodeAll(parquet::ColumnReader* column, int64_t expected) {
   switch (column->type()) {
     case parquet::Type::BOOLEAN:
-      return DecodeAll<parquet::BooleanType>(column);
+      return DecodeAll<parquet::BooleanType>(column, expected);
     case parquet::Type::INT32:
-      return DecodeAll<parquet::Int32Type>(column);
+      return DecodeAll<parquet::Int32Type>(column, expected);
     case parquet::Type::INT64:
-      return DecodeAll<parquet::Int64Type>(column);
+      return DecodeAll<parquet::Int64Type>(column, expected);
     case parquet::Type::INT96:
-      return DecodeAll<parquet::Int96Type>(column);
+      return DecodeAll<parquet::Int96Type>(column, expected);
     case parquet::Type::FLOAT:
-      return DecodeAll<parquet::FloatType>(column);
+      return DecodeAll<parquet::FloatType>(column, expected);
     case parquet::Type::DOUBLE:
-      return DecodeAll<parquet::DoubleType>(column);
+      return DecodeAll<parquet::DoubleType>(column, expected);
     case parquet::Type::BYTE_ARRAY:
-      return DecodeAll<parquet::ByteArrayType>(column);
+      return DecodeAll<parquet::ByteArrayType>(column, expected);
     case parquet::Type::FIXED_LEN_BYTE_ARRAY:
-      return DecodeAll<parquet::FLBAType>(column);
+      return DecodeAll<parquet::FLBAType>(column, expected);
     case parquet::Type::UNDEFINED:
       break;
   }
@@ -233,11 +269,13 @@ Status DecodeAndCompare(const CheckedFile& file, int row_group, int column,
     return false;
   });
   auto reader = parquet::ColumnReader::Make(descriptor, std::move(pager));
-  ARROW_ASSIGN_OR_RAISE(const Totals totals, DecodeAll(reader.get()));
+  ARROW_ASSIGN_OR_RAISE(const Totals totals,
+                        DecodeAll(reader.get(), chunk->num_values()));
   if (totals.values != chunk->num_values()) {
-    return Corrupt("its pages hold " + std::to_string(totals.values) +
-                   " values, expected " + std::to_string(chunk->num_values()) +
-                   " by the footer");
+    const bool more = totals.values > chunk->num_values();
+    return Corrupt("its pages hold " + std::string(more ? "at least " : "") +
+                   std::to_string(totals.values) + " values, expected " +
+                   std::to_string(chunk->num_values()) + " by the footer");
   }
   if (totals.rows != group->num_rows()) {
     return Corrupt("its pages hold " + std::to_string(totals.rows) + " rows, expected " +

@@ -2,7 +2,9 @@
 #include <arrow/table.h>
 #include <headrace/inspect.h>
 #include <parquet/arrow/writer.h>
+#include <parquet/column_writer.h>
 #include <parquet/file_reader.h>
+#include <parquet/file_writer.h>
 #include <parquet/page_index.h>
 #include <unistd.h>
 
@@ -223,6 +225,60 @@ TEST_F(VerifyTest, ComparesPagesWithTheOffsetIndex) {
 
   ASSERT_THAT(report.defects, SizeIs(1));
   EXPECT_EQ(report.defects[0].column, "id");
+}
+
+TEST_F(VerifyTest, TakesPageHeadersThatAreWrittenInAnotherWay) {
+  // Headers whose first field is in Thrift's long form were not seen to be those of data
+  // pages, and verify crashed at the first.
+  parquet::WriterProperties::Builder builder;
+  builder.compression(arrow::Compression::UNCOMPRESSED)->disable_dictionary();
+  auto out = arrow::io::FileOutputStream::Open(Path("a.parquet")).ValueOrDie();
+  ASSERT_TRUE(parquet::arrow::WriteTable(*SomeRows(9), arrow::default_memory_pool(), out,
+                                         1000, builder.build())
+                  .ok());
+  ASSERT_TRUE(out->Close().ok());
+  std::string bytes = Bytes("a.parquet");
+  ASSERT_EQ(bytes.substr(4, 2), std::string("\x15\0", 2));
+  SetBytes("a.parquet", bytes.replace(4, 2, std::string("\x05\x02\0", 3)));
+
+  const VerifyReport report = Run();  // all offsets are wrong by one
+
+  EXPECT_THAT(report.defects, SizeIs(4));
+  EXPECT_GT(report.pages, 0);
+}
+
+/// A file of one list column with levels as they come.
+void WriteLevels(const std::string& path, const std::vector<int16_t>& definitions,
+                 const std::vector<int16_t>& repetitions) {
+  using parquet::schema::GroupNode;
+  const auto element = parquet::schema::Int32("element", parquet::Repetition::OPTIONAL);
+  const auto list = GroupNode::Make("list", parquet::Repetition::REPEATED, {element});
+  const auto column = GroupNode::Make("l", parquet::Repetition::OPTIONAL, {list},
+                                      parquet::LogicalType::List());
+  const auto root = GroupNode::Make("schema", parquet::Repetition::REQUIRED, {column});
+  auto out = arrow::io::FileOutputStream::Open(path).ValueOrDie();
+  auto writer = parquet::ParquetFileWriter::Open(
+      out, std::static_pointer_cast<GroupNode>(root),
+      parquet::WriterProperties::Builder().disable_statistics()->build());
+  auto* values =
+      static_cast<parquet::Int32Writer*>(writer->AppendRowGroup()->NextColumn());
+  const std::vector<int32_t> sevens(definitions.size(), 7);
+  values->WriteBatch(static_cast<int64_t>(definitions.size()), definitions.data(),
+                     repetitions.data(), sevens.data());
+  writer->Close();
+}
+
+TEST_F(VerifyTest, FindsListsThatGoOnThoughNullOrEmpty) {
+  // Reading found such a file corrupt, and verify did not.
+  WriteLevels(Path("a.parquet"), {3, 2, 1, 0, 3}, {0, 1, 0, 0, 0});
+  EXPECT_THAT(Run().defects, IsEmpty());
+
+  for (const int16_t definition : {0, 1}) {
+    WriteLevels(Path("a.parquet"), {3, definition}, {0, 1});
+    const VerifyReport report = Run();
+    ASSERT_THAT(report.defects, SizeIs(1));
+    EXPECT_THAT(report.defects[0].message, HasSubstr("null or empty list is continued"));
+  }
 }
 
 TEST_F(VerifyTest, AcceptsAFileWithoutRows) {

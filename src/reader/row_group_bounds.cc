@@ -142,6 +142,11 @@ class RowGroupFacts {
     // BloomHash narrows them back; strings have one form.
     if (!bloom_status_.ok()) return true;
     bloom_status_ = CatchParquet([&] { return LoadBloom(leaf); });
+    if (!bloom_status_.ok() && KindOf(bloom_status_) == ErrorKind::kUnavailable) {
+      const table::Table& table = *context_.table;
+      bloom_status_ = table.storage().Translate(bloom_status_,
+                                                table.fragments()[fragment_].file.path);
+    }
     if (!bloom_status_.ok() || blooms_[leaf] == nullptr) return true;
     const auto physical = metadata_->schema()->Column(leaf)->physical_type();
     auto hash = BloomHash(*blooms_[leaf], physical, value);

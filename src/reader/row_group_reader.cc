@@ -27,7 +27,11 @@ class CountingFile : public arrow::io::RandomAccessFile {
   bool closed() const override { return file_->closed(); }
   arrow::Result<int64_t> Tell() const override { return file_->Tell(); }
   arrow::Status Seek(int64_t position) override { return file_->Seek(position); }
-  arrow::Result<int64_t> GetSize() override { return file_->GetSize(); }
+  arrow::Result<int64_t> GetSize() override {
+    auto size = file_->GetSize();
+    if (!size.ok()) return Translate(size.status());
+    return size;
+  }
   arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
     return Count(file_->Read(nbytes, out));
   }
@@ -48,13 +52,14 @@ class CountingFile : public arrow::io::RandomAccessFile {
     return bytes->size();
   }
 
+  arrow::Status Translate(const arrow::Status& status) const {
+    return table_->storage().Translate(status, table_->fragments()[fragment_].file.path);
+  }
+
   template <typename T>
   arrow::Result<T> Count(arrow::Result<T> result) {
     ++counters_->read_calls;
-    if (!result.ok()) {
-      return table_->storage().Translate(result.status(),
-                                         table_->fragments()[fragment_].file.path);
-    }
+    if (!result.ok()) return Translate(result.status());
     counters_->bytes_read += SizeOf(*result);
     return result;
   }

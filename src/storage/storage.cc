@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -88,6 +89,23 @@ bool IsHidden(std::string_view relative) {
   return false;
 }
 
+struct AddedSchemes {
+  std::mutex mutex;
+  std::map<std::string, SystemMaker> makers;
+};
+
+AddedSchemes& Added() {
+  static AddedSchemes added;
+  return added;
+}
+
+SystemMaker AddedMaker(const std::string& scheme) {
+  AddedSchemes& added = Added();
+  std::lock_guard lock(added.mutex);
+  const auto found = added.makers.find(scheme);
+  return found == added.makers.end() ? nullptr : found->second;
+}
+
 Result<System> MakeSystem(const std::string& given, const OptionMap& options) {
   const std::string scheme = SchemeOf(given);
   // Arrow knows schemes in lower case only.
@@ -98,6 +116,7 @@ Result<System> MakeSystem(const std::string& given, const OptionMap& options) {
   if (scheme == "abfs" || scheme == "abfss" || scheme == "az")
     return MakeAzure(uri, options);
   if (scheme == "hdfs" || scheme == "viewfs") return MakeHdfs(uri, options);
+  if (const SystemMaker make = AddedMaker(scheme)) return make(uri, options);
   return Error(ErrorKind::kInvalidArgument,
                "scheme \"" + scheme + "\" is unknown in " + WithoutCredentials(uri) +
                    ", expected a path or one of file, s3, gs, abfs, hdfs");
@@ -138,6 +157,12 @@ int64_t ModifiedNs(const arrow::fs::FileInfo& info) {
 }
 
 }  // namespace
+
+void AddScheme(const std::string& scheme, SystemMaker make) {
+  AddedSchemes& added = Added();
+  std::lock_guard lock(added.mutex);
+  added.makers.insert_or_assign(scheme, std::move(make));
+}
 
 Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
                                                   const OptionMap& options,

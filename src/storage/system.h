@@ -5,6 +5,7 @@
 #include <arrow/filesystem/filesystem.h>
 #include <headrace/result.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -53,6 +54,12 @@ Result<System> MakeS3(const std::string& uri, const OptionMap& options);
 Result<System> MakeGcs(const std::string& uri, const OptionMap& options);
 Result<System> MakeAzure(const std::string& uri, const OptionMap& options);
 Result<System> MakeHdfs(const std::string& uri, const OptionMap& options);
+
+/// URIs of another scheme, in lower case, become what `make` says, from here on. For
+/// tests that bring a storage of their own.
+using SystemMaker =
+    std::function<Result<System>(const std::string& uri, const OptionMap& options)>;
+void AddScheme(const std::string& scheme, SystemMaker make);
 
 /// The URI of an object store in two parts: what Arrow parses (scheme, user info, bucket
 /// or account, query), and the key, which is taken as it is written, as the stores' own

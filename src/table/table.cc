@@ -118,11 +118,7 @@ Status Table::ReadFooters(base::Executor& executor) {
     ARROW_ASSIGN_OR_RAISE(auto file, storage_->Open(entry));
     const int64_t size = entry.size;
     auto footer = ReadFooter(*file, size, DisplayPath(f));
-    if (!footer.ok() && footer.status().detail() == nullptr) {
-      return storage_->Translate(footer.status(),
-                                 fragments_[static_cast<size_t>(f)].file.path);
-    }
-    ARROW_RETURN_NOT_OK(footer.status());
+    if (!footer.ok()) return FooterError(f, footer.status());
     FileFacts& fact = facts[static_cast<size_t>(f)];
     fact.checksum = footer->checksum;
     ARROW_ASSIGN_OR_RAISE(fact.schema, FileSchema(*footer->metadata, DisplayPath(f)));
@@ -183,12 +179,19 @@ Status Table::Replaced(int64_t fragment) const {
                    "anew");
 }
 
+Status Table::FooterError(int64_t fragment, const Status& status) const {
+  // What storage says has no path yet; what is wrong with the bytes has.
+  const ErrorKind kind = KindOf(status);
+  if (kind == ErrorKind::kCorrupt || kind == ErrorKind::kUnsupported) return status;
+  return storage_->Translate(status, fragments_[static_cast<size_t>(fragment)].file.path);
+}
+
 Result<Footer> Table::ReadKnownFooter(int64_t fragment) const {
   const Fragment& known = fragments_[static_cast<size_t>(fragment)];
   ARROW_ASSIGN_OR_RAISE(auto file, storage_->Open(known.file));
   auto footer = ReadFooter(*file, known.file.size, DisplayPath(fragment));
   if (!footer.ok() && KindOf(footer.status()) != ErrorKind::kCorrupt) {
-    return footer.status();
+    return FooterError(fragment, footer.status());
   }
   // It was sound when the table was opened.
   if (!footer.ok() || footer->checksum != known.footer_checksum) {

@@ -98,6 +98,7 @@ class Table {
   Status ReadFooters(base::Executor& executor);
   void Fingerprint();
   Result<table::Footer> ReadKnownFooter(int64_t fragment) const;
+  Status FooterError(int64_t fragment, const Status& status) const;
   Status Replaced(int64_t fragment) const;
 
   std::vector<std::string> uris_;

@@ -97,6 +97,8 @@ struct ParquetOptions {
   bool page_index = false;
   bool page_checksums = false;
   bool dictionary = true;
+  /// A column that gets a bloom filter; empty: none.
+  std::string bloom_column = {};
   /// Keeps Arrow types that Parquet has not (ARROW:schema).
   bool store_schema = true;
   parquet::Compression::type compression = parquet::Compression::SNAPPY;
@@ -119,6 +121,10 @@ inline void WriteParquet(const std::string& path,
     properties.disable_write_page_index();
   }
   if (options.page_checksums) properties.enable_page_checksum();
+  if (!options.bloom_column.empty()) {
+    properties.enable_bloom_filter(options.bloom_column,
+                                   parquet::BloomFilterOptions{.ndv = 100, .fpp = 0.001});
+  }
   if (!options.dictionary) properties.disable_dictionary();
   parquet::ArrowWriterProperties::Builder arrow_properties;
   if (options.store_schema) arrow_properties.store_schema();

@@ -1,0 +1,253 @@
+#include "storage/faulty.h"
+
+#include <arrow/buffer.h>
+#include <arrow/filesystem/localfs.h>
+#include <arrow/io/interfaces.h>
+#include <arrow/util/io_util.h>
+
+#include <cerrno>
+#include <chrono>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "storage/system.h"
+
+namespace headrace::storage {
+namespace {
+
+constexpr std::string_view kScheme = "faulty://";
+constexpr auto kLate = std::chrono::milliseconds(1);
+
+std::string_view NameOf(Operation operation) {
+  switch (operation) {
+    case Operation::kInfo:
+      return "info";
+    case Operation::kList:
+      return "list";
+    case Operation::kOpen:
+      return "open";
+    case Operation::kSize:
+      return "size";
+    case Operation::kRead:
+      return "read";
+  }
+  return "?";
+}
+
+Status ReadOnly() { return Status::NotImplemented("the faulty filesystem only reads"); }
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Call& call) {
+  return out << NameOf(call.operation) << " " << call.nth << " of " << call.path;
+}
+
+std::ostream& operator<<(std::ostream& out, Fault fault) {
+  switch (fault) {
+    case Fault::kFail:
+      return out << "fail";
+    case Fault::kErrno:
+      return out << "errno";
+    case Fault::kDelay:
+      return out << "delay";
+    case Fault::kCut:
+      return out << "cut";
+    case Fault::kFlip:
+      return out << "flip";
+    case Fault::kBlock:
+      return out << "block";
+  }
+  return out;
+}
+
+void Faults::Arm(Call call, Fault fault, bool lasting) {
+  std::lock_guard lock(mutex_);
+  counts_.clear();
+  struck_ = false;
+  armed_ = true;
+  lasting_ = lasting;
+  call_ = std::move(call);
+  fault_ = fault;
+}
+
+void Faults::Disarm() {
+  std::lock_guard lock(mutex_);
+  counts_.clear();
+  struck_ = false;
+  armed_ = false;
+}
+
+bool Faults::struck() const {
+  std::lock_guard lock(mutex_);
+  return struck_;
+}
+
+std::map<std::pair<Operation, std::string>, int64_t> Faults::counts() const {
+  std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+Result<Faults::Strike> Faults::Enter(Operation operation, const std::string& path) {
+  Strike strike;
+  {
+    std::lock_guard lock(mutex_);
+    const int64_t nth = ++counts_[{operation, path}];
+    if (!armed_ || operation != call_.operation || path != call_.path) return strike;
+    if (nth < call_.nth || (nth > call_.nth && !lasting_)) return strike;
+    struck_ = true;
+    strike = {true, fault_};
+  }
+  if (strike.fault == Fault::kDelay) {
+    std::this_thread::sleep_for(kLate);
+    return Strike();
+  }
+  const bool has_bytes = operation == Operation::kRead;
+  const bool has_size = operation == Operation::kInfo || operation == Operation::kSize;
+  const bool possible = strike.fault == Fault::kCut ? has_bytes || has_size : has_bytes;
+  if (strike.fault == Fault::kErrno) {
+    return arrow::internal::IOErrorFromErrno(EIO, "struck");
+  }
+  if (strike.fault == Fault::kFail || !possible) return Status::IOError("struck");
+  return strike;
+}
+
+/// One open file.
+class FaultyFile : public arrow::io::RandomAccessFile {
+ public:
+  FaultyFile(std::shared_ptr<arrow::io::RandomAccessFile> file,
+             std::shared_ptr<Faults> faults, std::string path)
+      : file_(std::move(file)), faults_(std::move(faults)), path_(std::move(path)) {
+    ++faults_->open_files_;
+  }
+  ~FaultyFile() override { --faults_->open_files_; }
+
+  arrow::Status Close() override { return file_->Close(); }
+  bool closed() const override { return file_->closed(); }
+  arrow::Result<int64_t> Tell() const override { return position_; }
+  arrow::Status Seek(int64_t position) override {
+    position_ = position;
+    return arrow::Status::OK();
+  }
+  arrow::Result<int64_t> GetSize() override {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kSize, path_));
+    ARROW_ASSIGN_OR_RAISE(const int64_t size, file_->GetSize());
+    return strike.hit ? size / 2 : size;
+  }
+  arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
+    ARROW_ASSIGN_OR_RAISE(const int64_t got, ReadAt(position_, nbytes, out));
+    position_ += got;
+    return got;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
+    ARROW_ASSIGN_OR_RAISE(auto bytes, ReadAt(position_, nbytes));
+    position_ += bytes->size();
+    return bytes;
+  }
+  arrow::Result<int64_t> ReadAt(int64_t position, int64_t nbytes, void* out) override {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kRead, path_));
+    ARROW_ASSIGN_OR_RAISE(const int64_t got, file_->ReadAt(position, nbytes, out));
+    if (!strike.hit) return got;
+    auto* bytes = static_cast<uint8_t*>(out);
+    if (strike.fault == Fault::kCut) return got / 2;
+    if (strike.fault == Fault::kFlip && got > 0) bytes[got - 1] ^= 0xff;
+    if (strike.fault == Fault::kBlock) {
+      for (int64_t i = got / 4; i < got - got / 4; ++i) bytes[i] ^= 0xa5;
+    }
+    return got;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position,
+                                                       int64_t nbytes) override {
+    ARROW_ASSIGN_OR_RAISE(auto bytes, arrow::AllocateResizableBuffer(nbytes));
+    ARROW_ASSIGN_OR_RAISE(const int64_t got,
+                          ReadAt(position, nbytes, bytes->mutable_data()));
+    ARROW_RETURN_NOT_OK(bytes->Resize(got));
+    return std::shared_ptr<arrow::Buffer>(std::move(bytes));
+  }
+
+ private:
+  std::shared_ptr<arrow::io::RandomAccessFile> file_;
+  std::shared_ptr<Faults> faults_;
+  std::string path_;
+  int64_t position_ = 0;
+};
+
+class FaultyFileSystem : public arrow::fs::FileSystem {
+ public:
+  FaultyFileSystem(std::shared_ptr<arrow::fs::FileSystem> filesystem,
+                   std::shared_ptr<Faults> faults)
+      : filesystem_(std::move(filesystem)), faults_(std::move(faults)) {}
+
+  using FileSystem::Equals;
+  using FileSystem::GetFileInfo;
+  using FileSystem::OpenInputFile;
+
+  std::string type_name() const override { return "faulty"; }
+  bool Equals(const FileSystem& other) const override {
+    return other.type_name() == type_name() &&
+           filesystem_->Equals(*static_cast<const FaultyFileSystem&>(other).filesystem_);
+  }
+
+  Result<arrow::fs::FileInfo> GetFileInfo(const std::string& path) override {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kInfo, path));
+    ARROW_ASSIGN_OR_RAISE(auto info, filesystem_->GetFileInfo(path));
+    if (strike.hit) info.set_size(info.size() / 2);
+    return info;
+  }
+  Result<arrow::fs::FileInfoVector> GetFileInfo(
+      const arrow::fs::FileSelector& selector) override {
+    ARROW_RETURN_NOT_OK(faults_->Enter(Operation::kList, selector.base_dir).status());
+    return filesystem_->GetFileInfo(selector);
+  }
+  Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenInputFile(
+      const std::string& path) override {
+    ARROW_RETURN_NOT_OK(faults_->Enter(Operation::kOpen, path).status());
+    ARROW_ASSIGN_OR_RAISE(auto file, filesystem_->OpenInputFile(path));
+    return std::make_shared<FaultyFile>(std::move(file), faults_, path);
+  }
+  Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenInputFile(
+      const arrow::fs::FileInfo& info) override {
+    return OpenInputFile(info.path());
+  }
+
+  Result<std::shared_ptr<arrow::io::InputStream>> OpenInputStream(
+      const std::string&) override {
+    return Status::NotImplemented("the faulty filesystem reads ranges only");
+  }
+  Status CreateDir(const std::string&, bool) override { return ReadOnly(); }
+  Status DeleteDir(const std::string&) override { return ReadOnly(); }
+  Status DeleteDirContents(const std::string&, bool) override { return ReadOnly(); }
+  Status DeleteRootDirContents() override { return ReadOnly(); }
+  Status DeleteFile(const std::string&) override { return ReadOnly(); }
+  Status Move(const std::string&, const std::string&) override { return ReadOnly(); }
+  Status CopyFile(const std::string&, const std::string&) override { return ReadOnly(); }
+  Result<std::shared_ptr<arrow::io::OutputStream>> OpenOutputStream(
+      const std::string&,
+      const std::shared_ptr<const arrow::KeyValueMetadata>&) override {
+    return ReadOnly();
+  }
+  Result<std::shared_ptr<arrow::io::OutputStream>> OpenAppendStream(
+      const std::string&,
+      const std::shared_ptr<const arrow::KeyValueMetadata>&) override {
+    return ReadOnly();
+  }
+
+ private:
+  std::shared_ptr<arrow::fs::FileSystem> filesystem_;
+  std::shared_ptr<Faults> faults_;
+};
+
+std::shared_ptr<arrow::fs::FileSystem> MakeFaulty(
+    std::shared_ptr<arrow::fs::FileSystem> filesystem, std::shared_ptr<Faults> faults) {
+  return std::make_shared<FaultyFileSystem>(std::move(filesystem), std::move(faults));
+}
+
+void InstallFaulty(const std::shared_ptr<Faults>& faults) {
+  AddScheme(
+      "faulty", [faults](const std::string& uri, const OptionMap&) -> Result<System> {
+        return System{MakeFaulty(std::make_shared<arrow::fs::LocalFileSystem>(), faults),
+                      uri.substr(kScheme.size()), std::string(kScheme)};
+      });
+}
+
+}  // namespace headrace::storage
