@@ -446,6 +446,8 @@ void Loader::Close() {
   // Joined without the lock: a blocked Next gets away at once, and only Close waits for
   // what storage has not answered yet.
   threads.clear();
+  // What batches still hold goes back when they do.
+  impl_->budget->recycler()->Close();
 }
 
 }  // namespace headrace

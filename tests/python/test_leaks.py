@@ -209,7 +209,7 @@ def test_loaders_dropped_half_way_by_the_thousand_leave_no_memory(
             growths.append(anonymous_bytes() - before)
             if growths[-1] <= SETTLED_BYTES:
                 break
-    assert pa.total_allocated_bytes() == allocated
+    assert pa.total_allocated_bytes() <= allocated
     assert growths[-1] <= SETTLED_BYTES, growths
 
 
