@@ -71,6 +71,7 @@ const uint8_t* ValuesOf(const Round::Lane& lane, const Target& target, int64_t r
 // Draws a column that is delivered as it is stored.
 void DrawRound(const Round& round, const Target& target) {
   std::vector<const uint8_t*> lanes;
+  lanes.reserve(round.lanes.size());
   for (const Round::Lane& lane : round.lanes) lanes.push_back(ValuesOf(lane, target, 0));
   const int64_t width = ByteWidth(target.plan->dtype);
   Interleave(width, lanes, round.rows, target.out + round.out * target.out_stride * width,
