@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -109,7 +110,7 @@ Result<std::shared_ptr<parquet::FileMetaData>> Parse(const uint8_t* bytes, int64
       ARROW_RETURN_NOT_OK(CheckRowGroup(*metadata, g, end, path, &totals));
     }
     return metadata;
-  } catch (const parquet::ParquetException& e) {
+  } catch (const std::exception& e) {
     return Corrupt(
         path, std::string("the footer does not parse (") + base::OneLine(e.what()) + ")");
   }
@@ -170,7 +171,7 @@ Result<std::shared_ptr<arrow::Schema>> FileSchema(const parquet::FileMetaData& m
     status = parquet::arrow::FromParquetSchema(metadata.schema(),
                                                parquet::ArrowReaderProperties(),
                                                metadata.key_value_metadata(), &schema);
-  } catch (const parquet::ParquetException& e) {
+  } catch (const std::exception& e) {
     status = Error(ErrorKind::kCorrupt, e.what());
   }
   if (!status.ok() && KindOf(status) == ErrorKind::kUnsupported) {
