@@ -201,8 +201,8 @@ DROPPING = """
         return 1024 * next(int(s.split()[1]) for s in status if s.startswith("RssAnon:"))
 
     drop(200)
-    allocated = pa.total_allocated_bytes()
     with nothing_left():
+        allocated = pa.total_allocated_bytes()
         # What an allocator keeps for later stops growing; a leak does not.
         for _ in range(attempts):
             before = anonymous_bytes()
@@ -235,8 +235,9 @@ def test_a_consumer_that_sleeps_lets_nothing_pile_up(dataset: hr.Dataset) -> Non
     with make(dataset, shuffle_window_rows=1000, num_threads=1) as loader:
         budget = loader.stats()["memory_floor"]
     whole = ids(make(dataset, shuffle_window_rows=1000))
-    allocated = pa.total_allocated_bytes()
     with nothing_left():
+        # After what earlier tests left in cycles is gone.
+        allocated = pa.total_allocated_bytes()
         before = threads(), descriptors()
         loader = make(
             dataset, shuffle_window_rows=1000, num_threads=1, memory_budget=budget
