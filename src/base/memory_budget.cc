@@ -30,13 +30,13 @@ arrow::Status MemoryBudget::Reserve(int64_t bytes) {
     }
   } while (!used_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
   RaiseTo(peak_, held + bytes);
-  recycler_->LimitIdle(budget_ - held - bytes);
+  recycler_->LimitIdle(budget_ - used_.load());
   return arrow::Status::OK();
 }
 
 void MemoryBudget::Release(int64_t bytes) {
-  const int64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
-  recycler_->LimitIdle(budget_ - before + bytes);
+  used_.fetch_sub(bytes, std::memory_order_relaxed);
+  recycler_->LimitIdle(budget_ - used_.load());
 }
 
 arrow::Status MemoryBudget::Allocate(int64_t size, int64_t alignment, uint8_t** out) {

@@ -96,6 +96,7 @@ void TransposeEach(std::span<const uint8_t* const> columns, int64_t from, int64_
 
 void Interleave(int64_t width, std::span<const uint8_t* const> lanes, int64_t rows,
                 uint8_t* out, int64_t out_stride) {
+  if (rows == 0) return;
   if (lanes.size() == 1 && out_stride == 1) {
     std::memcpy(out, lanes[0], static_cast<size_t>(rows * width));
     return;

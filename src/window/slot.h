@@ -25,6 +25,7 @@ struct Slot {
 /// Writes `n` elements from memory of any alignment to their places.
 template <typename T>
 void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, uint8_t* out) {
+  if (n == 0) return;
   if (place == nullptr) {
     std::memcpy(out, in, static_cast<size_t>(n) * sizeof(T));
     return;
