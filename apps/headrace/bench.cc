@@ -112,28 +112,36 @@ double Rate(double amount, double seconds) { return seconds > 0 ? amount / secon
 
 std::string ToText(const BenchResult& result, const BenchOptions& bench) {
   const auto megabytes = static_cast<double>(result.bytes) / 1e6;
-  const double waited = static_cast<double>(result.stats.consumer_wait) / 1e9;
+  const auto seconds = [](int64_t nanoseconds) {
+    return static_cast<double>(nanoseconds) / 1e9;
+  };
+  const LoaderStats& stats = result.stats;
   const auto per_second = [&](double amount) {
     return Grouped(static_cast<int64_t>(Rate(amount, result.seconds)));
   };
-  char text[1024];
+  char text[2048];
   std::snprintf(text, sizeof(text),
                 "%s rows/s, %.1f MB/s, %s batches/s of %s rows\n"
                 "  delivered    %s rows in %s batches, %.1f MB, %.2f s\n"
                 "  first batch  %.3f s after the loader was made\n"
                 "  waited       %.2f s for batches\n"
-                "  read         %s in %s reads; %s row groups pruned\n"
-                "  memory       peak %s of a budget of %s\n",
+                "  threads      %.2f s in reads, %.2f s decoding, %.2f s batching, %.2f s "
+                "idle\n"
+                "  read         %s in %s reads; %s row groups pruned (%s)\n"
+                "  memory       peak %s of a budget of %s\n"
+                "%s\n",
                 per_second(static_cast<double>(result.rows)).c_str(),
                 Rate(megabytes, result.seconds),
                 per_second(static_cast<double>(result.batches)).c_str(),
                 Grouped(bench.loader.batch_size).c_str(), Grouped(result.rows).c_str(),
                 Grouped(result.batches).c_str(), megabytes, result.seconds,
-                result.seconds_to_first, waited, Sized(result.stats.bytes_read).c_str(),
-                Grouped(result.stats.read_calls).c_str(),
-                Grouped(result.stats.row_groups_pruned).c_str(),
-                Sized(result.stats.memory_peak).c_str(),
-                Sized(result.stats.memory_budget).c_str());
+                result.seconds_to_first, seconds(stats.consumer.waiting),
+                seconds(stats.storage.busy), seconds(stats.decode.busy),
+                seconds(stats.batch.busy), seconds(stats.storage.waiting),
+                Sized(stats.bytes_read).c_str(), Grouped(stats.read_calls).c_str(),
+                Grouped(stats.row_groups_pruned).c_str(),
+                Sized(stats.bytes_pruned).c_str(), Sized(stats.memory_peak).c_str(),
+                Sized(stats.memory_budget).c_str(), stats.Bottleneck().c_str());
   return text;
 }
 
@@ -146,7 +154,7 @@ std::string ToJson(const BenchResult& result, const BenchOptions& bench) {
       {"bytes", result.bytes},
       {"seconds", result.seconds},
       {"seconds_to_first_batch", result.seconds_to_first},
-      {"wait_seconds", static_cast<double>(result.stats.consumer_wait) / 1e9},
+      {"wait_seconds", static_cast<double>(result.stats.consumer.waiting) / 1e9},
       {"rows_per_second", Rate(static_cast<double>(result.rows), result.seconds)},
       {"megabytes_per_second",
        Rate(static_cast<double>(result.bytes) / 1e6, result.seconds)},
@@ -215,6 +223,10 @@ Action AddBench(CLI::App* app) {
       ->type_name("FORM")
       ->default_str("tensor")
       ->check(CLI::IsMember({"tensor", "arrow"}).description(""));
+  command
+      ->add_option("--trace", loader.trace,
+                   "write what the threads did, for chrome://tracing or ui.perfetto.dev")
+      ->type_name("FILE");
   command->footer(
       "In tensors, nulls are filled with 0 or empty text, lists are ragged, and "
       "decimals\n"

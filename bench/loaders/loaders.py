@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import headrace as hr
 from tqdm import tqdm
@@ -76,7 +77,7 @@ def limit(program: Path, folder: Path, threads: int) -> tuple[float, float]:
     return rate, found["copy_bytes_per_second"]
 
 
-def read(folder: Path, case: Case, rows: int) -> tuple[float, float, dict[str, int]]:
+def read(folder: Path, case: Case, rows: int) -> tuple[float, float, dict[str, Any]]:
     """Return the rows a second of the loader, the first batch's seconds, and the stats."""
     dataset = hr.open(str(folder)).select(*work.COLUMNS)
     if case.packed:
@@ -107,7 +108,7 @@ def read(folder: Path, case: Case, rows: int) -> tuple[float, float, dict[str, i
 def measure(program: Path, folder: Path, case: Case, rows: int, pairs: int) -> Measured:
     """Run limit and loader in turn."""
     limits, rates, firsts = [], [], []
-    stats: dict[str, int] = {}
+    stats: dict[str, Any] = {}
     for _ in range(pairs):
         limits.append(limit(program, folder, case.threads)[0])
         rate, first, stats = read(folder, case, rows)
@@ -122,7 +123,7 @@ def measure(program: Path, folder: Path, case: Case, rows: int, pairs: int) -> M
         min(ratios),
         max(ratios),
         statistics.median(firsts),
-        stats["consumer_wait"] / 1e9,
+        stats["stages"]["consumer"]["waiting"] / 1e9,
         stats["memory_peak"],
     )
 

@@ -7,6 +7,7 @@
 #include <headrace/result.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,17 @@ struct LoaderOptions {
   /// Deliver Arrow arrays: columns without a tensor policy keep their stored type and
   /// nulls.
   bool arrow = false;
+  /// A file that gets what the threads did and when, in Chrome's trace event format
+  /// (chrome://tracing, ui.perfetto.dev), the first 200,000 spans of it: written anew at
+  /// the end of each pass and by `Close`. Empty: none.
+  std::string trace = {};
+};
+
+/// How long a stage worked, and how long it waited for another. Of threads together, but
+/// for the waiting of batch and consumer.
+struct StageTimes {
+  int64_t busy = 0;
+  int64_t waiting = 0;
 };
 
 /// Counters since the loader was made. All sizes in bytes, times in nanoseconds.
@@ -57,18 +69,32 @@ struct LoaderStats {
   /// Values passed over by page headers or the offset index, without being decoded.
   int64_t values_skipped = 0;
   int64_t row_groups_pruned = 0;
+  /// Uncompressed, of all columns of those row groups.
+  int64_t bytes_pruned = 0;
   /// Row groups opened, each time one was.
   int64_t row_groups_opened = 0;
   int64_t memory_peak = 0;
   int64_t memory_budget = 0;
   /// The smallest budget that would have been accepted.
   int64_t memory_floor = 0;
-  int64_t consumer_wait = 0;
+  /// Busy: in reads. Waiting: threads without a job, for lack of room or of work.
+  StageTimes storage;
+  /// Busy: from bytes to windows, and counting a filter's survivors. Waiting: for reads.
+  StageTimes decode;
+  /// Busy: from windows to batches. Waiting: steps, for their windows.
+  StageTimes batch;
+  /// Busy: between a batch and asking for the next one. Waiting: for batches.
+  StageTimes consumer;
+  /// How each column that was read came to be values, by name: "constant", "placed",
+  /// "arrays", "bytes", "assembled" (docs/guide/performance.md says what they cost).
+  std::map<std::string, std::vector<std::string>> decode_paths;
   /// Rows that ErrorPolicy::kSkip left out of batches handed out.
   int64_t rows_skipped = 0;
   /// What was wrong with the first hundred of them, in the order of delivery.
   std::vector<std::string> skipped;
 
+  /// One sentence: which stage limits the others, and what to try.
+  std::string Bottleneck() const;
   std::string ToJson() const;
 };
 
@@ -80,7 +106,8 @@ class Loader {
  public:
   /// Validates, plans, and counts the filter's survivors; the loader's threads start with
   /// the first `Next`. Errors: InvalidArgument (naming the option), ResourceExhausted
-  /// (budget below the floor, with both numbers), Unsupported (naming the column).
+  /// (budget below the floor, with both numbers), Unsupported (naming the column), and
+  /// those of making the trace's file.
   static Result<std::unique_ptr<Loader>> Make(const Dataset& dataset,
                                               const LoaderOptions& options);
   ~Loader();

@@ -150,7 +150,7 @@ std::unique_ptr<ProcessLoader> Make(
     std::optional<int64_t> shuffle_window_rows, std::optional<int> rank,
     std::optional<int> world_size, std::optional<bool> drop_last,
     std::optional<bool> pad_last, std::optional<int> num_threads,
-    std::optional<int64_t> memory_budget, bool arrow) {
+    std::optional<int64_t> memory_budget, bool arrow, std::string trace) {
   LoaderOptions options;
   options.batch_size = batch_size.value_or(options.batch_size);
   options.shuffle = shuffle;
@@ -165,6 +165,7 @@ std::unique_ptr<ProcessLoader> Make(
   options.num_threads = num_threads.value_or(options.num_threads);
   options.memory_budget = memory_budget.value_or(options.memory_budget);
   options.arrow = arrow;
+  options.trace = std::move(trace);
   return std::make_unique<ProcessLoader>(
       Released([&] { return Loader::Make(dataset, options); }));
 }
@@ -186,7 +187,8 @@ void BindLoader(nb::module_& m) {
                   nb::arg("rank") = nb::none(), nb::arg("world_size") = nb::none(),
                   nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
                   nb::arg("num_threads") = nb::none(),
-                  nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false)
+                  nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false,
+                  nb::arg("trace") = "")
       .def(
           "next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
           nb::sig("def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, "

@@ -93,6 +93,14 @@ def text_mapping(parameter: str, values: Any) -> dict[str, str]:
     return dict(values)
 
 
+def path(parameter: str, value: Any) -> str:
+    """Return a path as a string."""
+    found = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(found, str) or not found:
+        raise rejected(parameter, value, "a path")
+    return found
+
+
 def paths(parameter: str, value: Any) -> list[str]:
     """Return one or many URIs or paths as strings."""
     expected = "a path, a URI or a list of those"

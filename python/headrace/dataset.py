@@ -1,5 +1,6 @@
 """Datasets: what a sample is, column by column."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -324,6 +325,7 @@ class Dataset:
         memory_budget: int | None = None,
         to: str = "numpy",
         pin_memory: bool = False,
+        trace: str | os.PathLike[str] | None = None,
     ) -> Loader:
         """Deal the samples out as batches, epoch after epoch.
 
@@ -364,6 +366,9 @@ class Dataset:
             and nulls.
         pin_memory : bool, optional
             With "torch": copy every tensor to page-locked memory, where CUDA is there.
+        trace : str or PathLike, optional
+            A file that gets what the threads did and when, at the end of each pass and by
+            `close`, for chrome://tracing or ui.perfetto.dev.
 
         Returns
         -------
@@ -405,6 +410,7 @@ class Dataset:
                 pad_last=pad_last,
                 num_threads=num_threads,
                 memory_budget=memory_budget,
+                trace=trace,
             ),
             to=to,
             pin_memory=pin_memory,

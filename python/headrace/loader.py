@@ -151,8 +151,11 @@ class Loader:
         -------
         dict
             Integers, among them rows, batches, bytes_read, memory_peak, memory_budget,
-            memory_floor, consumer_wait and rows_skipped; and `skipped`, a list of str: what
-            was wrong with the first hundred rows that `Dataset.on_error("skip")` left out.
+            memory_floor and rows_skipped. `stages`: how long storage, decode, batch and
+            consumer were `busy` and `waiting`. `bottleneck`: a sentence that says which of
+            them limits the others, and what to try. `decode_paths`: by column, how it came
+            to be values (docs/guide/performance.md). `skipped`, a list of str: what was
+            wrong with the first hundred rows that `Dataset.on_error("skip")` left out.
         """
         counters: dict[str, Any] = json.loads(self._native.stats_json())
         return counters
@@ -232,6 +235,7 @@ def native_options(
     *,
     rank: int | None,
     world_size: int | None,
+    trace: str | os.PathLike[str] | None,
     **others: int | bool | None,
 ) -> dict[str, Any]:
     """Return the options that are given, checked; rank and world size by the environment."""
@@ -248,6 +252,8 @@ def native_options(
             native[name] = _validate.integer(name, value, *RANGES[name])
         else:
             native[name] = _validate.boolean(name, value)
+    if trace is not None:
+        native["trace"] = _validate.path("trace", trace)
     return native
 
 

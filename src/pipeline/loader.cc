@@ -1,8 +1,10 @@
 #include <headrace/loader.h>
 
-#include <chrono>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
@@ -14,6 +16,8 @@
 namespace headrace {
 namespace {
 
+using base::Activity;
+using Clock = base::Timeline::Clock;
 using pipeline::Pass;
 
 // Read-ahead while survivors are counted, before the memory is planned.
@@ -85,7 +89,9 @@ struct Loader::Impl {
   std::vector<std::jthread> threads;
   int64_t rows = 0;
   int64_t batches = 0;
-  int64_t consumer_wait = 0;
+  int64_t batch_wait = 0;  // of passes that ended
+  // When the consumer was given a batch, until it asks again.
+  std::optional<Clock::time_point> consuming;
   int64_t rows_skipped = 0;
   std::vector<std::string> skipped;
 
@@ -98,6 +104,9 @@ struct Loader::Impl {
   plan::LoaderState State(Cursor at) const;
   Result<std::shared_ptr<Pass>> EnsurePass();
   void EndPass();
+  /// The consumer asks for a batch: it waits from now on.
+  Clock::time_point BeginWait();
+  Status WriteTrace() const;
 };
 
 Status Loader::Impl::BindColumns() {
@@ -154,6 +163,8 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
 
 Status Loader::Impl::Init() {
   ARROW_RETURN_NOT_OK(CheckOptions(options));
+  ARROW_RETURN_NOT_OK(WriteTrace());  // fails now rather than after an epoch
+  if (!options.trace.empty()) counters.timeline.StartTrace();
   budget = std::make_unique<base::MemoryBudget>(arrow::default_memory_pool(),
                                                 options.memory_budget);
   read.table = dataset->table.get();
@@ -244,7 +255,27 @@ void Loader::Impl::EndPass() {
   if (pass == nullptr) return;
   pass->Stop();
   threads.clear();  // joins
+  batch_wait += pass->batch_wait();
   pass.reset();
+  consuming.reset();
+}
+
+// Under mutex.
+Clock::time_point Loader::Impl::BeginWait() {
+  if (consuming) counters.timeline.Add(Activity::kConsume, *consuming);
+  consuming.reset();
+  return Clock::now();
+}
+
+Status Loader::Impl::WriteTrace() const {
+  if (options.trace.empty()) return Status::OK();
+  std::ofstream file(options.trace, std::ios::binary);
+  file << counters.timeline.TraceJson();
+  file.close();
+  if (file) return Status::OK();
+  return Error(ErrorKind::kInvalidArgument,
+               "trace is \"" + options.trace + "\", which cannot be written (" +
+                   std::strerror(errno) + "): expected a path in a folder that exists");
 }
 
 Loader::Loader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -262,16 +293,15 @@ Result<std::unique_ptr<Loader>> Loader::Make(const Dataset& dataset,
 Result<std::optional<TensorBatch>> Loader::Next() {
   std::unique_lock lock(impl_->mutex);
   ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
+  const auto began = impl_->BeginWait();
   lock.unlock();
-  const auto began = std::chrono::steady_clock::now();
   auto next = pass->Next();
-  const auto waited = std::chrono::steady_clock::now() - began;
+  impl_->counters.timeline.Add(Activity::kAwait, began);
   lock.lock();
-  impl_->consumer_wait +=
-      std::chrono::duration_cast<std::chrono::nanoseconds>(waited).count();
   ARROW_RETURN_NOT_OK(next.status());
   if (!next->has_value()) {
     if (pass == impl_->pass) impl_->EndPass();
+    ARROW_RETURN_NOT_OK(impl_->WriteTrace());
     // A pass without steps (an empty table) ends here; others have moved on with their
     // last.
     if (pass->steps() == 0) impl_->cursor = {impl_->cursor.epoch + 1, 0};
@@ -287,6 +317,7 @@ Result<std::optional<TensorBatch>> Loader::Next() {
     if (impl_->skipped.size() == kSkippedListed) break;
     impl_->skipped.push_back(std::move(row.what));
   }
+  impl_->consuming = Clock::now();
   // Letting go of the pool takes the batch's memory out of the budget.
   return std::move(ready.batch);
 }
@@ -294,13 +325,10 @@ Result<std::optional<TensorBatch>> Loader::Next() {
 Result<bool> Loader::WaitReady(int64_t timeout_ms) {
   std::unique_lock lock(impl_->mutex);
   ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
+  const auto began = impl_->BeginWait();
   lock.unlock();
-  const auto began = std::chrono::steady_clock::now();
   const bool ready = pass->WaitReady(timeout_ms);
-  const auto waited = std::chrono::steady_clock::now() - began;
-  lock.lock();
-  impl_->consumer_wait +=
-      std::chrono::duration_cast<std::chrono::nanoseconds>(waited).count();
+  impl_->counters.timeline.Add(Activity::kAwait, began);
   return ready;
 }
 
@@ -389,32 +417,27 @@ LoaderStats Loader::stats() const {
   stats.values_decoded = impl_->counters.values_decoded;
   stats.values_skipped = impl_->counters.values_skipped;
   stats.row_groups_pruned = impl_->scan->row_groups_pruned();
+  stats.bytes_pruned = impl_->scan->bytes_pruned();
   stats.row_groups_opened = impl_->counters.row_groups_opened;
   stats.memory_peak = impl_->budget->max_memory();
   stats.memory_budget = impl_->options.memory_budget;
   stats.memory_floor = impl_->memory.floor_bytes;
-  stats.consumer_wait = impl_->consumer_wait;
+  const base::Timeline& timeline = impl_->counters.timeline;
+  const int64_t reading = timeline.total(Activity::kRead);
+  stats.storage = {reading, timeline.total(Activity::kIdle)};
+  // A span counts when it has ended, and reads end before the filling they are in.
+  stats.decode = {std::max<int64_t>(0, timeline.total(Activity::kFill) - reading),
+                  reading};
+  stats.batch = {timeline.total(Activity::kAssemble), impl_->batch_wait};
+  if (impl_->pass != nullptr) stats.batch.waiting += impl_->pass->batch_wait();
+  stats.consumer = {timeline.total(Activity::kConsume),
+                    timeline.total(Activity::kAwait)};
+  for (const auto& [column, paths] : impl_->counters.decode_paths.Get()) {
+    stats.decode_paths[column] = reader::NamesOf(paths);
+  }
   stats.rows_skipped = impl_->rows_skipped;
   stats.skipped = impl_->skipped;
   return stats;
-}
-
-std::string LoaderStats::ToJson() const {
-  return nlohmann::json{{"rows", rows},
-                        {"batches", batches},
-                        {"bytes_read", bytes_read},
-                        {"read_calls", read_calls},
-                        {"values_decoded", values_decoded},
-                        {"values_skipped", values_skipped},
-                        {"row_groups_pruned", row_groups_pruned},
-                        {"row_groups_opened", row_groups_opened},
-                        {"memory_peak", memory_peak},
-                        {"memory_budget", memory_budget},
-                        {"memory_floor", memory_floor},
-                        {"consumer_wait", consumer_wait},
-                        {"rows_skipped", rows_skipped},
-                        {"skipped", skipped}}
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string Loader::ToString() const {
@@ -446,6 +469,8 @@ void Loader::Close() {
   // Joined without the lock: a blocked Next gets away at once, and only Close waits for
   // what storage has not answered yet.
   threads.clear();
+  // An open pass that is closed has no caller left to tell.
+  if (running != nullptr) (void)impl_->WriteTrace();
   // What batches still hold goes back when they do.
   impl_->budget->recycler()->Close();
 }

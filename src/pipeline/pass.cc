@@ -115,6 +115,10 @@ bool Pass::CanAssemble() {
       failure_ = state.failure;
       ready_.notify_all();
     }
+    if (!starved_) {
+      starved_ = true;
+      starved_since_ = base::Timeline::Clock::now();
+    }
     return false;
   }
   return true;
@@ -166,6 +170,7 @@ void Pass::Work() {
   while (!stop_) {
     const auto job = PickJob();
     if (!job) {
+      const base::Timed timed(&context_->read->counters->timeline, base::Activity::kIdle);
       work_.wait(lock);
     } else if (job->assemble) {
       DoAssemble(&lock);
@@ -199,6 +204,10 @@ void Pass::DoAssemble(std::unique_lock<std::mutex>* lock) {
   assembling_ = true;
   const int64_t step = assembled_;
   const int64_t steps = StepsTogether(step);
+  if (starved_) {
+    batch_wait_ += base::Timeline::Clock::now() - starved_since_;
+    starved_ = false;
+  }
   lock->unlock();
   auto assembled = Assemble(step, steps);
   lock->lock();
@@ -271,6 +280,8 @@ std::vector<batch::Segment> Pass::SegmentsOf(int64_t step, int64_t rows) {
 }
 
 Result<std::vector<ReadyBatch>> Pass::Assemble(int64_t step, int64_t steps) {
+  const base::Timed timed(&context_->read->counters->timeline, base::Activity::kAssemble,
+                          deal_.StepAt(step).rows * steps);
   if (steps > 1) return AssembleTogether(step, steps);
   ReadyBatch ready;
   ready.step = deal_.StepAt(step);
@@ -356,6 +367,11 @@ std::string Pass::LocationOf(int64_t step, int64_t sample) const {
     run = order_.StreamRuns(ref.stream, window.first + read_position, 1)[0];
   }
   return context_->scan->LocationOf(run.block, run.first_survivor, context_->survivors);
+}
+
+int64_t Pass::batch_wait() {
+  std::lock_guard lock(mutex_);
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(batch_wait_).count();
 }
 
 bool Pass::WaitReady(int64_t timeout_ms) {

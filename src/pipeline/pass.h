@@ -68,6 +68,8 @@ class Pass {
   bool WaitReady(int64_t timeout_ms);
 
   int64_t steps() const { return deal_.steps(); }
+  /// Nanoseconds for which the next step lacked windows while nothing was assembled.
+  int64_t batch_wait();
 
  private:
   struct ReadyWindow {
@@ -132,6 +134,9 @@ class Pass {
   int64_t apart_until_ = 0;  // steps before this one are assembled one by one
   int64_t delivered_ = 0;
   bool assembling_ = false;
+  bool starved_ = false;  // the next step lacks windows, since:
+  base::Timeline::Clock::time_point starved_since_;
+  base::Timeline::Clock::duration batch_wait_{0};
   int64_t filling_rows_ = 0;
   std::deque<ReadyBatch> batches_;
   Status failure_;

@@ -32,6 +32,7 @@ Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl
         for (int g = 0; g < fragment.row_group_count; ++g) {
           Verdict verdict = whole;
           if (whole == Verdict::kSome) {
+            const base::Timed timed(&context.counters->timeline, base::Activity::kFill);
             ARROW_ASSIGN_OR_RAISE(
                 verdict, reader::DecideRowGroup(context, *filter, columns, f, g));
           }
@@ -50,6 +51,16 @@ Verdict Scan::verdict(const plan::Block& block) const {
 
 int64_t Scan::row_groups_pruned() const {
   return std::count(verdicts_.begin(), verdicts_.end(), Verdict::kNone);
+}
+
+int64_t Scan::bytes_pruned() const {
+  int64_t bytes = 0;
+  for (size_t g = 0; g < verdicts_.size(); ++g) {
+    if (verdicts_[g] == Verdict::kNone) {
+      bytes += dataset_->table->row_groups()[g].stored_bytes;
+    }
+  }
+  return bytes;
 }
 
 reader::BlockRef Scan::Ref(int64_t block, const SurvivorCounts& survivors) const {
@@ -100,6 +111,8 @@ Result<SurvivorCounts> Scan::CountSurvivors(const reader::ReadContext& context,
         ARROW_RETURN_NOT_OK(
             executor.ForEach(static_cast<int64_t>(open.size()), [&](int64_t i) -> Status {
               const int64_t block = open[static_cast<size_t>(i)];
+              const base::Timed timed(&context.counters->timeline, base::Activity::kFill,
+                                      blocks_[static_cast<size_t>(block)].rows);
               reader::SurvivorReader reader(&context, &spec);
               ARROW_ASSIGN_OR_RAISE(counts[static_cast<size_t>(block)],
                                     reader.Count(Ref(block, nullptr)));

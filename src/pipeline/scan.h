@@ -45,6 +45,8 @@ class Scan {
                          const SurvivorCounts& survivors) const;
   Result<ScanSummary> Summarize(const reader::ReadContext& context) const;
   int64_t row_groups_pruned() const;
+  /// Uncompressed, of all their columns.
+  int64_t bytes_pruned() const;
 
  private:
   Scan() = default;

@@ -21,6 +21,8 @@ plan::Window Stream::WindowAt(int64_t index) const {
 }
 
 Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* placement) {
+  const base::Timed timed(&context_->read->counters->timeline, base::Activity::kFill,
+                          next_.rows);
   const plan::EpochOrder& order = *context_->order;
   placement->clear();
   const bool permuted = order.spec().shuffle && id_ != plan::SampleRef::kRemainder;

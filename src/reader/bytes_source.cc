@@ -58,6 +58,7 @@ class BytesSource : public ColumnSource {
   }
 
   void Skip(int64_t rows) override { pending_skip_ += rows; }
+  DecodePath path() const override { return DecodePath::kBytes; }
 
  private:
   // Passes over pending rows: the rest of the open page by decoding, whole pages by

@@ -19,6 +19,7 @@ class ConstantSource : public ColumnSource {
     return arrow::MakeArrayFromScalar(*value_, rows, pool_);
   }
   void Skip(int64_t) override {}
+  DecodePath path() const override { return DecodePath::kConstant; }
 
  private:
   std::shared_ptr<arrow::Scalar> value_;
@@ -52,6 +53,7 @@ class AssembledSource : public ColumnSource {
   }
 
   void Skip(int64_t rows) override { pending_skip_ += rows; }
+  DecodePath path() const override { return DecodePath::kAssembled; }
 
  private:
   // At least one and at most `rows` values.

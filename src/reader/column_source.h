@@ -33,6 +33,8 @@ class ColumnSource {
   /// Exactly `rows` more values, in the file's type.
   virtual Result<std::shared_ptr<arrow::Array>> Read(int64_t rows) = 0;
   virtual void Skip(int64_t rows) = 0;
+  /// How `Read` comes by its values.
+  virtual DecodePath path() const = 0;
   /// Whether `Place` may be called.
   virtual bool CanPlace() const { return false; }
   /// Writes exactly `rows` more values to where they are wanted, elements of the file's

@@ -85,6 +85,7 @@ class FixedSource : public ColumnSource {
   }
 
   void Skip(int64_t rows) override { pending_skip_ += rows; }
+  DecodePath path() const override { return DecodePath::kArrays; }
 
  private:
   Result<std::shared_ptr<arrow::Buffer>> Bits(const arrow::Buffer& bytes, int64_t rows) {

@@ -8,13 +8,46 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/timeline.h"
 #include "table/table.h"
 
 namespace headrace::reader {
+
+/// Ways from a column chunk to values, a bit each: a column may take several, file by file.
+enum DecodePath : unsigned {
+  kConstant = 1,   ///< nothing is read: a partition value, or a column that the file lacks
+  kPlaced = 2,     ///< fixed width, from the page to its place
+  kArrays = 4,     ///< fixed width, from the page to an array: filtered, cast, on_error
+  kBytes = 8,      ///< strings and bytes, by Arrow's record reader
+  kAssembled = 16  ///< nested, decimal, dictionary, INT96: by Arrow's record assembly
+};
+
+/// "constant", "placed", "arrays", "bytes", "assembled" for the bits that are set.
+std::vector<std::string> NamesOf(unsigned paths);
+
+/// The decode paths that columns took. Thread-safe.
+class DecodePaths {
+ public:
+  void Add(const std::string& column, DecodePath path) {
+    std::lock_guard lock(mutex_);
+    paths_[column] |= path;
+  }
+  /// Bits by dotted column name.
+  std::map<std::string, unsigned> Get() const {
+    std::lock_guard lock(mutex_);
+    return paths_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, unsigned> paths_;
+};
 
 /// Counters that many readers add to at once.
 struct ReadCounters {
@@ -23,6 +56,8 @@ struct ReadCounters {
   std::atomic<int64_t> values_decoded{0};
   std::atomic<int64_t> values_skipped{0};
   std::atomic<int64_t> row_groups_opened{0};
+  DecodePaths decode_paths;
+  base::Timeline timeline;
 };
 
 /// A column to read: a flat name and the table's type for it.

@@ -33,17 +33,17 @@ class CountingFile : public arrow::io::RandomAccessFile {
     return size;
   }
   arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
-    return Count(file_->Read(nbytes, out));
+    return Count([&] { return file_->Read(nbytes, out); });
   }
   arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
-    return Count(file_->Read(nbytes));
+    return Count([&] { return file_->Read(nbytes); });
   }
   arrow::Result<int64_t> ReadAt(int64_t position, int64_t nbytes, void* out) override {
-    return Count(file_->ReadAt(position, nbytes, out));
+    return Count([&] { return file_->ReadAt(position, nbytes, out); });
   }
   arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position,
                                                        int64_t nbytes) override {
-    return Count(file_->ReadAt(position, nbytes));
+    return Count([&] { return file_->ReadAt(position, nbytes); });
   }
 
  private:
@@ -56,11 +56,15 @@ class CountingFile : public arrow::io::RandomAccessFile {
     return table_->storage().Translate(status, table_->fragments()[fragment_].file.path);
   }
 
-  template <typename T>
-  arrow::Result<T> Count(arrow::Result<T> result) {
+  template <typename Call>
+  auto Count(Call&& call) -> decltype(call()) {
     ++counters_->read_calls;
+    const auto begin = base::Timeline::Clock::now();
+    auto result = call();
+    const int64_t size = result.ok() ? SizeOf(*result) : 0;
+    counters_->timeline.Add(base::Activity::kRead, begin, size);
     if (!result.ok()) return Translate(result.status());
-    counters_->bytes_read += SizeOf(*result);
+    counters_->bytes_read += size;
     return result;
   }
 
@@ -71,6 +75,19 @@ class CountingFile : public arrow::io::RandomAccessFile {
 };
 
 }  // namespace
+
+std::vector<std::string> NamesOf(unsigned paths) {
+  std::vector<std::string> names;
+  const auto add = [&](DecodePath path, const char* name) {
+    if ((paths & path) != 0) names.emplace_back(name);
+  };
+  add(DecodePath::kConstant, "constant");
+  add(DecodePath::kPlaced, "placed");
+  add(DecodePath::kArrays, "arrays");
+  add(DecodePath::kBytes, "bytes");
+  add(DecodePath::kAssembled, "assembled");
+  return names;
+}
 
 Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
                                                const std::vector<std::string>& names) {
@@ -120,6 +137,7 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
     const std::vector<ReadColumn>& columns) {
   std::unique_ptr<RowGroupReader> reader(new RowGroupReader());
   reader->table_ = context.table;
+  reader->counters_ = context.counters;
   reader->pool_ = context.pool;
   reader->fragment_ = fragment;
   reader->file_ = std::make_unique<OpenFile>();
@@ -151,6 +169,7 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
     reader->placeable_.resize(reader->sources_.size());
   }
+  reader->noted_.resize(columns.size());
   return reader;
 }
 
@@ -193,6 +212,7 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
 }
 
 Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_t rows) {
+  Note(column, sources_[column]->path());
   auto read = CatchParquet([&]() -> Result<std::shared_ptr<arrow::Array>> {
     ARROW_ASSIGN_OR_RAISE(auto values, sources_[column]->Read(rows));
     const auto& type = fields_[column]->type();
@@ -208,8 +228,15 @@ Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_
 }
 
 Status RowGroupReader::Place(size_t column, int64_t rows, const window::Slot& slot) {
+  Note(column, DecodePath::kPlaced);
   Status placed = CatchParquet([&] { return sources_[column]->Place(rows, slot); });
   return placed.ok() ? placed : Locate(placed, column);
+}
+
+void RowGroupReader::Note(size_t column, DecodePath path) {
+  if ((noted_[column] & path) != 0) return;
+  noted_[column] |= path;
+  counters_->decode_paths.Add(fields_[column]->name(), path);
 }
 
 Status RowGroupReader::Locate(const Status& status, size_t column) const {

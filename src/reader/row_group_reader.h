@@ -45,14 +45,17 @@ class RowGroupReader {
                     const ReadColumn& column);
   /// The error with file, row group and column put before it.
   Status Locate(const Status& status, size_t column) const;
+  void Note(size_t column, DecodePath path);
 
   const table::Table* table_ = nullptr;
+  ReadCounters* counters_ = nullptr;
   arrow::MemoryPool* pool_ = nullptr;
   int64_t fragment_ = 0;
   std::unique_ptr<OpenFile> file_;
   std::vector<std::unique_ptr<ColumnSource>> sources_;
   std::vector<std::shared_ptr<arrow::Field>> fields_;
   std::vector<bool> placeable_;
+  std::vector<unsigned> noted_;  // decode paths by column
 };
 
 }  // namespace headrace::reader
