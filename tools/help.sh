@@ -2,7 +2,8 @@
 cat <<'TEXT'
 make demo      train a PyTorch model on a lake table, kill it, resume it (sets everything up)
 make test      every test a developer waits for: tidy, C++, Python
-make test-all  the same, then sanitizers and the whole of clang-tidy
+make test-all  the same, then sanitizers, the whole of clang-tidy and the wheel
+make wheel     the wheel that is published, in build/wheel, tried in an empty environment
 make build     .venv/bin/python with the package, .venv/bin/headrace, the C++ tests
 make tidy      format, lint, types, layers, sizes (seconds)
 make docs      the documents' code runs and their links resolve

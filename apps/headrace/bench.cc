@@ -120,28 +120,28 @@ std::string ToText(const BenchResult& result, const BenchOptions& bench) {
     return Grouped(static_cast<int64_t>(Rate(amount, result.seconds)));
   };
   char text[2048];
-  std::snprintf(text, sizeof(text),
-                "%s rows/s, %.1f MB/s, %s batches/s of %s rows\n"
-                "  delivered    %s rows in %s batches, %.1f MB, %.2f s\n"
-                "  first batch  %.3f s after the loader was made\n"
-                "  waited       %.2f s for batches\n"
-                "  threads      %.2f s in reads, %.2f s decoding, %.2f s batching, %.2f s "
-                "idle\n"
-                "  read         %s in %s reads; %s row groups pruned (%s)\n"
-                "  memory       peak %s of a budget of %s\n"
-                "%s\n",
-                per_second(static_cast<double>(result.rows)).c_str(),
-                Rate(megabytes, result.seconds),
-                per_second(static_cast<double>(result.batches)).c_str(),
-                Grouped(bench.loader.batch_size).c_str(), Grouped(result.rows).c_str(),
-                Grouped(result.batches).c_str(), megabytes, result.seconds,
-                result.seconds_to_first, seconds(stats.consumer.waiting),
-                seconds(stats.storage.busy), seconds(stats.decode.busy),
-                seconds(stats.batch.busy), seconds(stats.storage.waiting),
-                Sized(stats.bytes_read).c_str(), Grouped(stats.read_calls).c_str(),
-                Grouped(stats.row_groups_pruned).c_str(),
-                Sized(stats.bytes_pruned).c_str(), Sized(stats.memory_peak).c_str(),
-                Sized(stats.memory_budget).c_str(), stats.Bottleneck().c_str());
+  std::snprintf(
+      text, sizeof(text),
+      "%s rows/s, %.1f MB/s, %s batches/s of %s rows\n"
+      "  delivered    %s rows in %s batches, %.1f MB, %.2f s\n"
+      "  first batch  %.3f s after the loader was made\n"
+      "  waited       %.2f s for batches\n"
+      "  threads      %.2f s in reads, %.2f s decoding, %.2f s batching, %.2f s "
+      "idle\n"
+      "  read         %s in %s reads; %s row groups pruned (%s)\n"
+      "  memory       peak %s of a budget of %s\n"
+      "%s\n",
+      per_second(static_cast<double>(result.rows)).c_str(),
+      Rate(megabytes, result.seconds),
+      per_second(static_cast<double>(result.batches)).c_str(),
+      Grouped(bench.loader.batch_size).c_str(), Grouped(result.rows).c_str(),
+      Grouped(result.batches).c_str(), megabytes, result.seconds, result.seconds_to_first,
+      seconds(stats.consumer.waiting), seconds(stats.storage.busy),
+      seconds(stats.decode.busy), seconds(stats.batch.busy),
+      seconds(stats.storage.waiting), Sized(stats.bytes_read).c_str(),
+      Grouped(stats.read_calls).c_str(), Grouped(stats.row_groups_pruned).c_str(),
+      Sized(stats.bytes_pruned).c_str(), Sized(stats.memory_peak).c_str(),
+      Sized(stats.memory_budget).c_str(), stats.Bottleneck().c_str());
   return text;
 }
 

@@ -41,6 +41,7 @@ using Action = std::function<Result<ExitCode>()>;
 // options, and returns what it does.
 Action AddInspect(CLI::App* app);
 Action AddHead(CLI::App* app);
+Action AddStats(CLI::App* app);
 Action AddVerify(CLI::App* app);
 Action AddBench(CLI::App* app);
 

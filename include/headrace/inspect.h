@@ -2,11 +2,14 @@
 /// Looking at a table without training on it: what `headrace inspect` and `verify` print.
 #pragma once
 
+#include <arrow/scalar.h>
 #include <headrace/dataset.h>
 #include <headrace/result.h>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +48,37 @@ struct TableInfo {
 
 Result<TableInfo> Inspect(const Dataset& dataset);
 
+/// Called now and then with what is done and all there is to do, from one thread at a
+/// time.
+using Progress = std::function<void(int64_t, int64_t)>;
+
+/// What is known of the values of each column.
+struct TableStats {
+  struct Column {
+    std::string name;
+    std::string type;
+    /// Absent where it is not known.
+    std::optional<int64_t> nulls;
+    /// Null where they are not known: of lists and structs, and where a row group's
+    /// footer has no statistics. NaN counts as no value. Writers may cut those of long
+    /// strings.
+    std::shared_ptr<arrow::Scalar> min;
+    std::shared_ptr<arrow::Scalar> max;
+    /// Exact up to 1,024, else an estimate with a standard error of 1.6 %. Footers do not
+    /// tell it.
+    std::optional<int64_t> distinct;
+  };
+  int64_t rows = 0;
+  /// The values were read, else the footers alone.
+  bool scanned = false;
+  std::vector<Column> columns;
+};
+
+/// Statistics of the dataset's columns. They come from footers, unless `scan` is set or
+/// the dataset has a filter: then from the rows that pass it. `progress` is told rows.
+Result<TableStats> Stats(const Dataset& dataset, bool scan,
+                         const Progress& progress = {});
+
 /// One thing that is broken, and where.
 struct Defect {
   std::string path;
@@ -64,12 +98,9 @@ struct VerifyReport {
   std::string ToJson() const;
 };
 
-/// Called now and then with (files done, files in all), from one thread at a time.
-using Progress = std::function<void(int64_t, int64_t)>;
-
 /// Decodes every page of every file and checks page checksums where there are any.
 /// Reports broken files, footers included, and goes on. Errors only where nothing can be
-/// listed.
+/// listed. `progress` is told files.
 Result<VerifyReport> Verify(const std::vector<std::string>& uris,
                             const OpenOptions& options, const Progress& progress = {});
 

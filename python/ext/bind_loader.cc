@@ -179,16 +179,15 @@ void BindLoader(nb::module_& m) {
       .value("CAPSULES", Export::kCapsules);
 
   nb::class_<ProcessLoader>(m, "Loader", "headrace::Loader, bound to its process.")
-      .def_static("make", &Make, nb::arg("dataset"), nb::kw_only(),
-                  nb::arg("batch_size") = nb::none(), nb::arg("shuffle") = nb::none(),
-                  nb::arg("seed") = nb::none(), nb::arg("epoch") = nb::none(),
-                  nb::arg("streams") = nb::none(),
-                  nb::arg("shuffle_window_rows") = nb::none(),
-                  nb::arg("rank") = nb::none(), nb::arg("world_size") = nb::none(),
-                  nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
-                  nb::arg("num_threads") = nb::none(),
-                  nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false,
-                  nb::arg("trace") = "")
+      .def_static(
+          "make", &Make, nb::arg("dataset"), nb::kw_only(),
+          nb::arg("batch_size") = nb::none(), nb::arg("shuffle") = nb::none(),
+          nb::arg("seed") = nb::none(), nb::arg("epoch") = nb::none(),
+          nb::arg("streams") = nb::none(), nb::arg("shuffle_window_rows") = nb::none(),
+          nb::arg("rank") = nb::none(), nb::arg("world_size") = nb::none(),
+          nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
+          nb::arg("num_threads") = nb::none(), nb::arg("memory_budget") = nb::none(),
+          nb::arg("arrow") = false, nb::arg("trace") = "")
       .def(
           "next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
           nb::sig("def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, "

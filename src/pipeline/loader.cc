@@ -430,8 +430,7 @@ LoaderStats Loader::stats() const {
                   reading};
   stats.batch = {timeline.total(Activity::kAssemble), impl_->batch_wait};
   if (impl_->pass != nullptr) stats.batch.waiting += impl_->pass->batch_wait();
-  stats.consumer = {timeline.total(Activity::kConsume),
-                    timeline.total(Activity::kAwait)};
+  stats.consumer = {timeline.total(Activity::kConsume), timeline.total(Activity::kAwait)};
   for (const auto& [column, paths] : impl_->counters.decode_paths.Get()) {
     stats.decode_paths[column] = reader::NamesOf(paths);
   }

@@ -59,12 +59,13 @@ std::string LoaderStats::Bottleneck() const {
   const Candidate& worst = *std::max_element(
       stages.begin(), stages.end(),
       [](const Candidate& a, const Candidate& b) { return a.busy < b.busy; });
-  std::string text = std::string(worst.name) + " is the bottleneck: " +
-                     Percent(PartOf(worst.busy, busy)) +
+  std::string text = std::string(worst.name) +
+                     " is the bottleneck: " + Percent(PartOf(worst.busy, busy)) +
                      " of the loader's work; the consumer" + waited + "; try ";
   if (PartOf(storage.waiting, storage.waiting + busy) > kIdleMuch) {
-    return text + "a larger memory_budget or a smaller shuffle_window_rows first, since "
-                  "threads found no room to work ahead, and then " +
+    return text +
+           "a larger memory_budget or a smaller shuffle_window_rows first, since "
+           "threads found no room to work ahead, and then " +
            worst.advice;
   }
   return text + worst.advice;

@@ -19,12 +19,13 @@
 
 namespace headrace::reader {
 
-/// Ways from a column chunk to values, a bit each: a column may take several, file by file.
+/// Ways from a column chunk to values, a bit each: a column may take several, file by
+/// file.
 enum DecodePath : unsigned {
-  kConstant = 1,   ///< nothing is read: a partition value, or a column that the file lacks
-  kPlaced = 2,     ///< fixed width, from the page to its place
-  kArrays = 4,     ///< fixed width, from the page to an array: filtered, cast, on_error
-  kBytes = 8,      ///< strings and bytes, by Arrow's record reader
+  kConstant = 1,  ///< nothing is read: a partition value, or a column that the file lacks
+  kPlaced = 2,    ///< fixed width, from the page to its place
+  kArrays = 4,    ///< fixed width, from the page to an array: filtered, cast, on_error
+  kBytes = 8,     ///< strings and bytes, by Arrow's record reader
   kAssembled = 16  ///< nested, decimal, dictionary, INT96: by Arrow's record assembly
 };
 

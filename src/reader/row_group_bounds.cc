@@ -211,6 +211,21 @@ Result<Verdict> DecideFragment(const table::Table& table,
   });
 }
 
+Result<std::vector<ColumnBounds>> BoundsOf(const ReadContext& context,
+                                           const std::vector<ReadColumn>& columns,
+                                           int64_t fragment, int row_group) {
+  RowGroupFacts facts(context, columns, fragment, row_group);
+  return CatchParquet([&]() -> Result<std::vector<ColumnBounds>> {
+    ARROW_RETURN_NOT_OK(facts.Init());
+    std::vector<ColumnBounds> all;
+    for (size_t c = 0; c < columns.size(); ++c) {
+      all.push_back(facts.Bounds(static_cast<int>(c)));
+      all.back().may_contain = nullptr;  // it would outlive the facts
+    }
+    return all;
+  });
+}
+
 Result<int64_t> ColumnBytes(const ReadContext& context,
                             const std::vector<ReadColumn>& columns, int64_t fragment,
                             int row_group) {

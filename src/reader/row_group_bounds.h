@@ -27,6 +27,11 @@ Result<expression::Verdict> DecideFragment(const table::Table& table,
                                            const std::vector<ReadColumn>& columns,
                                            int64_t fragment);
 
+/// What the footer says of one row group's values, column by column.
+Result<std::vector<expression::ColumnBounds>> BoundsOf(
+    const ReadContext& context, const std::vector<ReadColumn>& columns, int64_t fragment,
+    int row_group);
+
 /// Compressed bytes of the columns in one row group, by the footer.
 Result<int64_t> ColumnBytes(const ReadContext& context,
                             const std::vector<ReadColumn>& columns, int64_t fragment,

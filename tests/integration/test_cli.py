@@ -18,7 +18,7 @@ import pytest
 
 ROWS = 300
 ROWS_A_GROUP = 100
-SUBCOMMANDS = ("inspect", "head", "verify", "bench")
+SUBCOMMANDS = ("inspect", "head", "stats", "verify", "bench")
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_head_shows_no_control_character_and_cuts_long_text(run, tmp_path):
     assert "é" * 40 not in text
 
 
-@pytest.mark.parametrize("subcommand", ["head", "bench"])
+@pytest.mark.parametrize("subcommand", ["head", "stats", "bench"])
 def test_explain_prints_the_plan_and_no_rows(run, lake, subcommand):
     arguments = (subcommand, lake, "--select", "name", "--where", "id < 100", "--explain")
     text = run(*arguments).stdout
@@ -190,6 +190,77 @@ def test_explain_prints_the_plan_and_no_rows(run, lake, subcommand):
     plan = json.loads(run(*arguments, "--json").stdout)
     assert plan["before"]["row_groups"] == 6
     assert plan["after"]["row_groups"] == 2
+
+
+@pytest.mark.parametrize("scan", [(), ("--scan",)])
+def test_stats_of_footers_and_of_a_scan(run, lake, scan):
+    stats = json.loads(run("stats", lake, "--json", *scan).stdout)
+    assert (stats["rows"], stats["scanned"]) == (2 * ROWS, bool(scan))
+    found = {
+        c["name"]: [c["nulls"], c["min"], c["max"], c["distinct"]]
+        for c in stats["columns"]
+    }
+    distinct = [300, 200, 300, 2] if scan else [None] * 4
+    assert found == {
+        "id": [0, 0, 299, distinct[0]],
+        "fare": [200, pytest.approx(0.1), pytest.approx(29.9), distinct[1]],
+        "name": [0, "trip 0", "trip 99", distinct[2]],
+        "year": [0, 2013, 2014, distinct[3]],
+    }
+
+
+def test_stats_of_a_filters_survivors(run, lake):
+    text = run("stats", lake, "--select", "id,year", "--where", "id < 7 and year = 2013")
+    lines = [line.split() for line in text.stdout.splitlines()]
+    assert lines[2] == ["id", "int64", "0", "0", "6", "7"]
+    assert lines[3] == ["year", "int32", "0", "2013", "2013", "1"]
+    assert lines[4] == ["7", "rows,", "scanned"]
+
+
+def test_stats_of_any_type_equal_pyarrows(run, tmp_path):
+    columns = {
+        "flag": pa.array([True, None, True]),
+        "tiny": pa.array([3, -3, 3], pa.int8()),
+        "large": pa.array([2**64 - 1, 0, None], pa.uint64()),
+        "nan": pa.array([float("nan"), 2.0, 1.0]),
+        "money": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("-2.25")]),
+        "day": pa.array([datetime.date(2013, 2, 28), None, datetime.date(1969, 1, 1)]),
+        "bytes": pa.array([b"\xff", b"\x01\x02", b"\xff"]),
+        "code": pa.array(["b", "a", None]).dictionary_encode(),
+        "list": pa.array([[1], None, [2, 3]]),
+        "all_null": pa.array([None, None, None], pa.int32()),
+    }
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table(columns), path)
+    scanned = json.loads(run("stats", path, "--scan", "--json").stdout)["columns"]
+    expected = {
+        "flag": [1, True, True, 1],
+        "tiny": [0, -3, 3, 2],
+        "large": [1, 0, 2**64 - 1, 2],
+        "nan": [0, 1.0, 2.0, 3],
+        "money": [1, "-2.25", "1.50", 2],
+        "day": [1, "1969-01-01", "2013-02-28", 2],
+        "bytes": [0, "AQI=", "/w==", 2],
+        "code": [1, "a", "b", 2],
+        "list": [1, None, None, None],
+        "all_null": [3, None, None, 0],
+    }
+    assert {
+        c["name"]: [c["nulls"], c["min"], c["max"], c["distinct"]] for c in scanned
+    } == expected
+    by_footer = json.loads(run("stats", path, "--json").stdout)["columns"]
+    for column in by_footer:
+        nulls, least, greatest, _ = expected[column["name"]]
+        assert column["nulls"] in (nulls, None if column["name"] == "list" else nulls)
+        assert column["min"] in (least, None)
+        assert column["max"] in (greatest, None)
+
+
+def test_stats_without_statistics_are_unknown(run, tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"x": [1, None]}), path, write_statistics=False)
+    column = json.loads(run("stats", path, "--json").stdout)["columns"][0]
+    assert (column["nulls"], column["min"], column["max"]) == (None, None, None)
 
 
 def test_verify_of_a_whole_table_exits_with_0(run, lake):
@@ -218,6 +289,14 @@ def test_verify_names_each_defect_and_exits_with_1(run, lake, tmp_path):
     report = json.loads(run("verify", copy, "--json", code=1).stdout)
     found = [(d.get("row_group"), d.get("column")) for d in report["defects"]]
     assert found == [(None, None), (1, "name"), (2, "id")]
+
+
+def test_bench_traces_and_names_the_bottleneck(run, lake, tmp_path):
+    trace = tmp_path / "trace.json"
+    text = run("bench", lake, "--select", "id,name", "--trace", trace).stdout
+    assert " is the bottleneck: " in text.splitlines()[-1]
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert {"read", "fill", "assemble", "await"} <= {event["name"] for event in events}
 
 
 def test_bench_delivers_every_row_once_an_epoch(run, lake):

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import itertools
+import json
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -315,6 +316,45 @@ def test_stats_and_repr_of_a_closed_loader_stay(dataset: hr.Dataset) -> None:
         rows = len(ids(loader))
     assert loader.stats()["rows"] == rows == ROWS
     assert "batch_size=100" in repr(loader)
+
+
+def test_stats_say_where_time_went_and_how_columns_were_decoded(
+    dataset: hr.Dataset,
+) -> None:
+    with make(dataset) as loader:
+        before = loader.stats()["bottleneck"]
+        list(loader)
+        stats = loader.stats()
+    assert "no batch" in before
+    assert " is the bottleneck: " in stats["bottleneck"]
+    assert set(stats["stages"]) == {"storage", "decode", "batch", "consumer"}
+    for stage in stats["stages"].values():
+        assert stage["busy"] > 0
+        assert stage["waiting"] >= 0
+    assert set(stats["decode_paths"]) == set(dataset.schema.names)
+    assert stats["decode_paths"]["id"] == ["placed"]
+
+
+def test_a_trace_is_written_at_the_end_of_a_pass_and_by_close(
+    dataset: hr.Dataset, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace.json"
+
+    def events() -> list[str]:
+        return [e["name"] for e in json.loads(trace.read_text())["traceEvents"]]
+
+    with make(dataset, trace=trace) as loader:
+        assert events() == []
+        list(loader)
+        passed = len(events())
+        assert {"read", "fill", "assemble", "consume"} <= set(events())
+        next(iter(loader))
+        assert len(events()) == passed
+    assert len(events()) > passed
+    with pytest.raises(hr.errors.InvalidArgument, match=r"no-such-folder/x.json.*cannot"):
+        make(dataset, trace=tmp_path / "no-such-folder" / "x.json")
+    with pytest.raises(hr.errors.InvalidArgument, match="trace is 3"):
+        make(dataset, trace=3)
 
 
 def test_close_from_another_thread_ends_a_running_loop(dataset: hr.Dataset) -> None:
