@@ -134,6 +134,9 @@ class Loader {
   /// Conflict, naming each difference, if the state is of another table, filter or order.
   Status LoadStateJson(const std::string& json);
 
+  /// A batch of no rows, with the names, dtypes and shapes of all others; a dimension
+  /// that differs from batch to batch is 0. Reads nothing.
+  Result<TensorBatch> EmptyBatch() const;
   int64_t epoch() const;
   LoaderStats stats() const;
   std::string ToString() const;

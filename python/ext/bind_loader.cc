@@ -194,6 +194,16 @@ void BindLoader(nb::module_& m) {
                   "typing.Any]]] | None"),
           "(rows, [(name, column), ...]) of a pass, or None at its end.")
       .def(
+          "empty_batch",
+          [](ProcessLoader& self, Export to) {
+            return ToPython(self.With([](Loader& loader) { return loader.EmptyBatch(); }),
+                            to);
+          },
+          nb::arg("to"),
+          nb::sig("def empty_batch(self, to: Export) -> tuple[int, list[tuple[str, "
+                  "typing.Any]]]"),
+          "A batch of no rows, as next gives it.")
+      .def(
           "restart",
           [](ProcessLoader& self) {
             return self.EndPass([](Loader& loader) { return loader.Restart(); });

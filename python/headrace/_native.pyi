@@ -86,6 +86,9 @@ class Loader:
     def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, Any]]] | None:
         """(rows, [(name, column), ...]) of a pass, or None at its end."""
 
+    def empty_batch(self, to: Export) -> tuple[int, list[tuple[str, Any]]]:
+        """A batch of no rows, as next gives it."""
+
     def restart(self) -> int:
         """Begins a pass and returns its number."""
 

@@ -360,10 +360,10 @@ class Dataset:
             Threads of the loader; the consumer's own is extra. 2 if not given.
         memory_budget : int, optional
             Bytes held between storage and consumer; 2 GiB if not given.
-        to : {"numpy", "torch", "arrow"}
+        to : {"numpy", "torch", "jax", "tensorflow", "arrow"}
             What a batch is: dicts of numpy arrays (text: object arrays of str or bytes),
-            dicts of CPU tensors (text: lists), or `pyarrow.RecordBatch` with stored types
-            and nulls.
+            dicts of CPU tensors (text: lists; in TensorFlow string tensors), or
+            `pyarrow.RecordBatch` with stored types and nulls.
         pin_memory : bool, optional
             With "torch": copy every tensor to page-locked memory, where CUDA is there.
         trace : str or PathLike, optional

@@ -33,6 +33,9 @@ RANGES = {
 }
 
 
+FORMS = '"numpy", "torch", "jax", "tensorflow" or "arrow"'
+
+
 class Loader:
     """An iterable of batches: dicts of tensors, or `pyarrow.RecordBatch`.
 
@@ -61,7 +64,7 @@ class Loader:
         to: str,
         pin_memory: bool,
     ) -> None:
-        _validate.text("to", to, '"numpy", "torch" or "arrow"')
+        _validate.text("to", to, FORMS)
         _validate.boolean("pin_memory", pin_memory)
         self._convert, self._export = _conversion(to, pin_memory)
         self._to = to
@@ -179,6 +182,37 @@ class Loader:
             raise Unsupported('a loader with to="arrow" has no tensors: use to="torch"')
         return torch.LoaderDataset(self)
 
+    def to_tf_dataset(self) -> Any:
+        """Wrap the loader as a `tf.data.Dataset` of whole batches, without a copy.
+
+        Its `element_spec` is a dict of `tf.TensorSpec`, with None for dimensions that
+        differ from batch to batch. Each iteration over it is a pass, as `iter()` is.
+
+        Returns
+        -------
+        tf.data.Dataset
+            For `Model.fit(dataset)`, `dataset.map(...)` and the like.
+
+        Raises
+        ------
+        Unsupported
+            TensorFlow is not installed, or `to` is not "tensorflow".
+
+        Notes
+        -----
+        A batch counts as consumed when tf.data takes it: where a `prefetch` follows,
+        `state_dict` is ahead of the training step by what was prefetched. The loader runs
+        ahead by itself, so that `prefetch` is not needed.
+        """
+        if self._to != "tensorflow":
+            raise Unsupported(
+                f'a loader with to="{self._to}" has no TensorFlow tensors: use '
+                f'to="tensorflow"'
+            )
+        from . import tensorflow
+
+        return tensorflow.to_dataset(self)
+
     def close(self) -> None:
         """Stop and join the threads. May be called from any thread, and again."""
         self._native.close()
@@ -209,13 +243,18 @@ class Loader:
             raise StopIteration
         return self._convert(*batch)
 
+    def _empty(self) -> Any:
+        """Return a batch of no rows, whose dtypes and shapes are those of all."""
+        self._check_open()
+        return self._convert(*self._native.empty_batch(self._export))
+
 
 class Pass:
     """One pass over a loader, or what is left of one: an iterator of batches."""
 
     def __init__(self, loader: Loader, number: int) -> None:
         self._loader = loader
-        self._number = number
+        self.number = number
         self._ended = False
 
     def __iter__(self) -> "Pass":
@@ -225,7 +264,7 @@ class Pass:
         if self._ended:
             raise StopIteration
         try:
-            return self._loader._next(self._number)
+            return self._loader._next(self.number)
         except StopIteration:
             self._ended = True
             raise
@@ -285,11 +324,15 @@ def _conversion(
         from . import torch
 
         return torch.converter(pin_memory), _native.Export.CAPSULES
-    if to in ("jax", "tensorflow"):
-        raise Unsupported(
-            f'to="{to}" is not in this version: use "numpy", "torch" or "arrow"'
-        )
-    raise _validate.rejected("to", to, '"numpy", "torch" or "arrow"')
+    if to == "jax":
+        from . import jax
+
+        return jax.converter(), _native.Export.DLPACK
+    if to == "tensorflow":
+        from . import tensorflow
+
+        return tensorflow.converter(), _native.Export.DLPACK
+    raise _validate.rejected("to", to, FORMS)
 
 
 def _numpy_batch(rows: int, columns: Columns) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,10 +1,13 @@
 #include "pipeline/assembler.h"
 
+#include <arrow/array/util.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "schema/tensor.h"
+#include "schema/text.h"
 
 namespace headrace::pipeline {
 namespace {
@@ -197,6 +200,23 @@ Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing,
     ARROW_RETURN_NOT_OK(Append(of_column, c, &making));
   }
   return std::move(making.batch);
+}
+
+Result<TensorBatch> Assembler::Empty(arrow::MemoryPool* pool) const {
+  ARROW_ASSIGN_OR_RAISE(auto window, window::Window::Make(window_columns(), 0, {}, pool));
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    if (window->is_fixed(c)) continue;
+    ARROW_ASSIGN_OR_RAISE(auto values, arrow::MakeEmptyArray(columns_[c].type, pool));
+    ARROW_ASSIGN_OR_RAISE(values, schema::WithoutView(values, pool));
+    ARROW_RETURN_NOT_OK(window->Put(c, 0, values));
+  }
+  ARROW_RETURN_NOT_OK(window->Seal());
+  const batch::Segment segment{window.get(), 0, 0, 0, 1};
+  batch::Drawing drawing;
+  drawing.segments = {&segment, 1};
+  drawing.pool = pool;
+  drawing.locate = [](int64_t) { return std::string(); };
+  return Assemble(drawing);
 }
 
 Status Assembler::Check(const batch::Drawing& drawing, size_t column) const {

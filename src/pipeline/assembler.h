@@ -33,6 +33,8 @@ class Assembler {
   using Missing = std::vector<std::vector<uint8_t>>;
   Result<TensorBatch> Assemble(const batch::Drawing& drawing,
                                const Missing& missing) const;
+  /// A batch of no rows.
+  Result<TensorBatch> Empty(arrow::MemoryPool* pool) const;
   /// The least number of rows whose tensors may be parts of larger ones, aligned all the
   /// same; nothing where batches have columns that are no tensors of one row a sample.
   std::optional<int64_t> PartRows() const;

@@ -402,6 +402,15 @@ Status Loader::LoadStateJson(const std::string& json) {
   return Status::OK();
 }
 
+Result<TensorBatch> Loader::EmptyBatch() const {
+  arrow::MemoryPool* pool = arrow::default_memory_pool();
+  ARROW_ASSIGN_OR_RAISE(TensorBatch batch, impl_->assembler->Empty(pool));
+  if (impl_->options.pad_last) {
+    ARROW_RETURN_NOT_OK(pipeline::AppendValid({}, pool, &batch));
+  }
+  return batch;
+}
+
 int64_t Loader::epoch() const {
   std::lock_guard lock(impl_->mutex);
   return impl_->cursor.epoch;

@@ -94,7 +94,7 @@ def test_modules_have_docstrings_and_say_what_is_public(name: str) -> None:
     assert module.__doc__
     if "._" in name:
         return
-    assert module.__all__
+    assert isinstance(module.__all__, list)  # adapters may have nothing to offer
     for exported in module.__all__:
         assert hasattr(module, exported), exported
 

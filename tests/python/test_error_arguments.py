@@ -2,6 +2,7 @@
 
 import re
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -282,11 +283,14 @@ def test_loader_arguments_that_exclude_each_other_are_named(
     message(hr.errors.InvalidArgument, lambda: chosen.loader(**options), *facts)
 
 
-@pytest.mark.parametrize("to", ["jax", "tensorflow"])
-def test_a_framework_that_this_build_has_not_is_unsupported(
-    flights: hr.Dataset, to: str
+@pytest.mark.parametrize("to", ["torch", "jax", "tensorflow"])
+def test_a_framework_that_is_not_installed_is_unsupported(
+    flights: hr.Dataset, to: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts = (f'to="{to}"', '"numpy"', '"torch"', '"arrow"')
+    monkeypatch.setitem(sys.modules, to, None)
+    monkeypatch.delitem(sys.modules, f"headrace.{to}", raising=False)
+    monkeypatch.delattr(hr, to, raising=False)
+    facts = ("is not installed", f"pip install 'headrace[{to}]'")
     chosen = flights.select("id")
     message(hr.errors.Unsupported, lambda: chosen.loader(to=to), *facts)
 

@@ -1,6 +1,8 @@
 """Loaders as PyTorch takes them: tensors, DataLoader, Lightning."""
 
 import copy
+import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.utils import data
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 ROWS = 1050
 BATCH = 100
@@ -136,6 +139,28 @@ def test_a_dataloader_with_workers_is_refused(dataset: hr.Dataset) -> None:
         with pytest.raises(hr.errors.Unsupported, match="num_workers=0"):
             next(iter(feeder))
         assert len(ids(loader)) == ROWS  # the loader is not hurt
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # by torchdata itself
+def test_a_stateful_dataloader_resumes_where_the_loop_was(dataset: hr.Dataset) -> None:
+    with make(dataset) as loader:
+        expected = [ids(loader), ids(loader)]
+    for taken in (0, 4, STEPS):
+        with make(dataset) as loader:
+            feeder = StatefulDataLoader(loader.to_torch_dataset(), batch_size=None)
+            begun = ids(itertools.islice(feeder, taken))
+            state = pickle.loads(pickle.dumps(feeder.state_dict()))
+        with make(dataset) as loader:
+            feeder = StatefulDataLoader(loader.to_torch_dataset(), batch_size=None)
+            feeder.load_state_dict(state)
+            rest = ids(feeder)
+            following = ids(feeder)
+        if taken == STEPS:
+            assert begun == expected[0]
+            assert rest == [] or rest == expected[1]
+        else:
+            assert begun + rest == expected[0]
+            assert following == expected[1]
 
 
 def test_arrow_loaders_have_no_torch_dataset(dataset: hr.Dataset) -> None:
