@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/page_pool.h"
 #include "pipeline/dataset_impl.h"
 #include "pipeline/pass.h"
 #include "pipeline/thread_executor.h"
@@ -165,8 +166,7 @@ Status Loader::Impl::Init() {
   ARROW_RETURN_NOT_OK(CheckOptions(options));
   ARROW_RETURN_NOT_OK(WriteTrace());  // fails now rather than after an epoch
   if (!options.trace.empty()) counters.timeline.StartTrace();
-  budget = std::make_unique<base::MemoryBudget>(arrow::default_memory_pool(),
-                                                options.memory_budget);
+  budget = std::make_unique<base::MemoryBudget>(base::PagePool(), options.memory_budget);
   read.table = dataset->table.get();
   read.pool = budget.get();
   read.counters = &counters;

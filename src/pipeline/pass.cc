@@ -149,11 +149,15 @@ std::optional<int> Pass::PickFill() const {
     best_id = id;
   }
   if (best == nullptr) return std::nullopt;
-  const int64_t rows = HeldWindowRows() + best->stream->next().rows;
-  const int64_t bytes = rows * context_->memory->window_row_bytes;
-  const int64_t budget = context_->budget->budget() - context_->memory->readers -
-                         2 * context_->memory->batch;
-  if (bytes > budget) return std::nullopt;
+  const MemoryPlan& memory = *context_->memory;
+  const int64_t rows = best->stream->next().rows;
+  const int64_t bytes = (HeldWindowRows() + rows) * memory.window_row_bytes;
+  const int64_t budget = context_->budget->budget() - 2 * memory.batch;
+  if (bytes > budget - memory.readers) return std::nullopt;
+  // Where widths are estimates, what is really held has the last word; a window that is
+  // being filled may come to hold its rows twice.
+  const int64_t filling = 2 * (filling_rows_ + rows) * memory.window_row_bytes;
+  if (context_->budget->bytes_allocated() + filling > budget) return std::nullopt;
   return best_id;
 }
 
