@@ -11,7 +11,7 @@ from protocol import COLUMNS, measure, parse_job
 
 
 def main() -> None:
-    """One epoch."""
+    """Measure one epoch."""
     job = parse_job(__doc__)
 
     def epoch() -> Iterator[Any]:

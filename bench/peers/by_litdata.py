@@ -18,7 +18,7 @@ from protocol import COLUMNS, FLOATS, INTS, convert, measure, parse_job
 
 
 def rows_of(path: str) -> Iterator[dict[str, np.ndarray]]:
-    """A file's rows."""
+    """Yield a file's rows."""
     file = pq.ParquetFile(path)
     for group in range(file.num_row_groups):
         table = file.read_row_group(group, columns=COLUMNS)
@@ -29,7 +29,7 @@ def rows_of(path: str) -> Iterator[dict[str, np.ndarray]]:
 
 
 def main() -> None:
-    """One epoch."""
+    """Measure one epoch."""
     job = parse_job(__doc__)
     folder = job.scratch / "optimised"
     os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = str(job.scratch / "cache")
@@ -58,7 +58,7 @@ def main() -> None:
         "litdata",
         epoch,
         job,
-        row_numbers=lambda batch: batch["i"][:, 0],
+        column=lambda batch, name: batch["f"][:, FLOATS.index(name)],
         conversion_seconds=seconds,
     )
 

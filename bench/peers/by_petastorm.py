@@ -19,7 +19,7 @@ from protocol import COLUMNS, measure, parse_job  # noqa: E402
 
 
 def main() -> None:
-    """One epoch."""
+    """Measure one epoch."""
     job = parse_job(__doc__)
 
     def epoch() -> Iterator[Any]:

@@ -4,7 +4,7 @@ Row groups are dealt to worker processes in random order. Each worker fills its 
 shuffle buffer, permutes it, and cuts it into batches, which torch hands over in shared
 memory. The dataset yields whole batches, with `batch_size=None`, as torch's documentation
 advises for data that is cheaper to read in bulk
-(https://docs.pytorch.org/docs/2.13/data.html, "Disable automatic batching"), and the files
+(https://docs.pytorch.org/docs/stable/data.html, "Disable automatic batching"), and the files
 are read one row group at a time, as those of the Parquet documentation
 (https://arrow.apache.org/docs/python/parquet.html, "Finer-grained Reading and Writing").
 """
@@ -20,7 +20,7 @@ from protocol import COLUMNS, Job, measure, parse_job
 
 
 class ShuffledBatches(torch.utils.data.IterableDataset):
-    """One worker's batches of an epoch."""
+    """A worker's batches of an epoch."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -52,11 +52,13 @@ class ShuffledBatches(torch.utils.data.IterableDataset):
         columns = {name: table[name].to_numpy() for name in COLUMNS}
         for start in range(0, len(order), self._job.batch_size):
             rows = order[start : start + self._job.batch_size]
-            yield {name: torch.from_numpy(column[rows]) for name, column in columns.items()}
+            yield {
+                name: torch.from_numpy(column[rows]) for name, column in columns.items()
+            }
 
 
 def main() -> None:
-    """One epoch."""
+    """Measure one epoch."""
     job = parse_job(__doc__)
 
     def epoch() -> Iterator[Any]:

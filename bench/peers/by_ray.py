@@ -2,7 +2,7 @@
 
 Of the shuffles that https://docs.ray.io/en/latest/data/shuffling-data.html lists, from the
 fastest to the slowest, the first that mixes rows: files in random order and a local buffer.
-Columns are pruned where the file is read, and batches are prefetched
+Columns are pruned where the file is read
 (https://docs.ray.io/en/latest/data/performance-tips.html). Starting Ray is not timed.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 
-import ray  # noqa: E402  # reads the environment
-from protocol import COLUMNS, measure, parse_job  # noqa: E402
+import ray  # reads the environment
+from protocol import COLUMNS, measure, parse_job
 
 
 def main() -> None:
-    """One epoch."""
+    """Measure one epoch."""
     job = parse_job(__doc__)
     ray.init(
         num_cpus=job.workers,
