@@ -36,8 +36,8 @@ import work  # noqa: E402  # beside this folder
 #: Scripts by_NAME.py, in the table's order; all but the first have requirements/NAME.txt.
 OURS = "headrace"
 PEERS = ("petastorm", "huggingface", "pyarrow", "ray", "litdata", "mosaic")
-#: Peers that hand out single rows read this share of the table.
-SHARES = {"litdata": 0.1, "mosaic": 0.1}
+#: Peers that hand out single rows read no more than this.
+ROWS_AT_MOST = {"litdata": 1_000_000, "mosaic": 1_000_000}
 REASON_CHARACTERS = 300
 
 
@@ -360,7 +360,7 @@ def main() -> None:
     quiet = not sys.stderr.isatty()
     for outcome in tqdm(outcomes, "installing", disable=quiet, leave=False):
         name = outcome.name
-        rows = int(arguments.rows * SHARES.get(name, 1))
+        rows = min(arguments.rows, ROWS_AT_MOST.get(name, arguments.rows))
         same = [table for table in tables.values() if table.rows == rows]
         tables[name] = same[0] if same else open_table(work.write(arguments.data, rows))
         if name == OURS:
