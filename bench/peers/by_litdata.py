@@ -5,10 +5,10 @@ performance", of NumPy or tensor leaves, in chunks of 64 MB, and to stream with 
 core and `StreamingDataLoader`. A row is one array of floats and one of integers, fewer leaves
 than 20 scalars; batches have two tensors, then. Optimising is timed apart.
 
-Rows are decoded one by one and shuffled in blocks of 256, the default, as the options'
-docstring has it (https://github.com/Lightning-AI/litData/blob/main/src/litdata/streaming/dataset.py):
-decoding whole blocks, the default, does it anew for most rows once there are two workers,
-and takes 20 times as long here; a shuffle of whole chunks takes 5 times as long.
+Rows are decoded one by one and shuffled in blocks of 256, as the options' docstring has it
+(https://github.com/Lightning-AI/litData/blob/main/src/litdata/streaming/dataset.py). The
+default decodes whole blocks, and with two workers most rows anew, which takes 20 times as
+long here; a shuffle of whole chunks takes 5 times as long.
 """
 
 import os

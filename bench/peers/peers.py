@@ -37,7 +37,7 @@ import work  # noqa: E402  # beside this folder
 OURS = "headrace"
 PEERS = ("petastorm", "huggingface", "pyarrow", "ray", "litdata", "mosaic")
 #: Slow peers read no more than this.
-ROWS_AT_MOST = {"ray": 2_000_000, "litdata": 1_000_000, "mosaic": 1_000_000}
+ROWS_AT_MOST = {"litdata": 1_000_000, "mosaic": 1_000_000}
 REASON_CHARACTERS = 300
 
 
