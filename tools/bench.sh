@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Micro-benchmarks in a Release tree of their own, then rows/s of the loader beside the
 # decode limit, which that tree has a program for. Arguments go to
-# bench/loaders/loaders.py (--rows, --pairs). JSON in build/bench.
+# bench/loaders/loaders.py (--rows, --pairs). With PEERS=1 the peers' benchmark follows, which
+# installs them. JSON in build/bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/build.sh
@@ -19,3 +20,6 @@ if ! { cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DHEADRACE_
 fi
 build/bench/bench/headrace_benchmarks --benchmark_out=build/bench/micro.json 2>/dev/null
 python bench/loaders/loaders.py "$@"
+if [[ ${PEERS:-} == 1 ]]; then
+  python bench/peers/peers.py
+fi
