@@ -4,6 +4,7 @@ import json
 import platform
 import statistics
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import work
@@ -13,11 +14,12 @@ LIMIT = Path("build/bench/bench/headrace_limit")
 DECODINGS = 3
 
 
-def limit(program: Path, folder: Path, threads: int) -> tuple[float, float]:
+def limit(
+    program: Path, folder: Path, threads: int, columns: Sequence[str] = work.COLUMNS
+) -> tuple[float, float]:
     """Return the rows a second of Arrow's decoding, and the bytes a second of memcpy."""
     files = sorted(str(path) for path in folder.glob("*.parquet"))
-    columns = ",".join(work.COLUMNS)
-    command = [str(program), str(threads), str(DECODINGS), columns, *files]
+    command = [str(program), str(threads), str(DECODINGS), ",".join(columns), *files]
     found = json.loads(subprocess.check_output(command, text=True))
     rate = found["rows"] / statistics.median(found["seconds"])
     return rate, found["copy_bytes_per_second"]
