@@ -71,6 +71,8 @@ class Loader:
         self._to = to
         self._native = _native.Loader.make(dataset, **options, arrow=to == "arrow")
         self._closed = False
+        if to == "jax":
+            self._empty()  # refuses columns of 64 bits now, not after a batch was taken
 
     def __iter__(self) -> "Pass":
         return Pass(self, self._begin())
