@@ -137,6 +137,8 @@ class Loader {
   /// A batch of no rows, with the names, dtypes and shapes of all others; a dimension
   /// that differs from batch to batch is 0. Reads nothing.
   Result<TensorBatch> EmptyBatch() const;
+  /// Rows of every batch; nothing where some may have fewer, as the last of an epoch.
+  std::optional<int64_t> BatchRows() const;
   int64_t epoch() const;
   LoaderStats stats() const;
   std::string ToString() const;

@@ -107,7 +107,8 @@ nb::object Column(const std::string& name, BatchColumn column, Export to) {
                 "column \"" + name +
                     "\" is bfloat16, which numpy and Arrow do not have: use "
                     "cast({\"" +
-                    name + "\": \"float32\"}) or to=\"torch\""));
+                    name +
+                    "\": \"float32\"}), or to=\"torch\", \"jax\" or \"tensorflow\""));
   }
   return ShareWhole<nb::numpy>(tensor);
 }

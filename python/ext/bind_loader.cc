@@ -204,6 +204,14 @@ void BindLoader(nb::module_& m) {
                   "typing.Any]]]"),
           "A batch of no rows, as next gives it.")
       .def(
+          "batch_rows",
+          [](ProcessLoader& self) {
+            return self.With([](Loader& loader) -> Result<std::optional<int64_t>> {
+              return loader.BatchRows();
+            });
+          },
+          "Rows of every batch, or None where some may have fewer.")
+      .def(
           "restart",
           [](ProcessLoader& self) {
             return self.EndPass([](Loader& loader) { return loader.Restart(); });

@@ -89,6 +89,9 @@ class Loader:
     def empty_batch(self, to: Export) -> tuple[int, list[tuple[str, Any]]]:
         """A batch of no rows, as next gives it."""
 
+    def batch_rows(self) -> int | None:
+        """Rows of every batch, or None where some may have fewer."""
+
     def restart(self) -> int:
         """Begins a pass and returns its number."""
 

@@ -378,7 +378,8 @@ class Dataset:
         Raises
         ------
         InvalidArgument
-            A parameter is of a wrong type or value; the message names it.
+            A parameter is of a wrong type or value; the message names it. Or, with "jax", a
+            column has 64 bits and JAX has not (`jax_enable_x64`).
         ResourceExhausted
             The budget is below the floor; the message has both numbers.
         Unsupported

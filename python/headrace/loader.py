@@ -42,7 +42,8 @@ class Loader:
     Made by `Dataset.loader`. Each pass over it is an epoch, and a finished pass moves it to
     the next one. `iter()` begins at a loaded state's position once, else at the epoch's
     start, also after a `break`. Tensors have the batch as first dimension, are C-contiguous
-    and 64-byte aligned; they are the caller's, may be written to, and stay valid.
+    and 64-byte aligned; they are the caller's, stay valid, and may be written to where the
+    framework has tensors that can be.
 
     Thread-safety: calls wait for each other, `close` excepted; use one consumer. A loader
     belongs to the process that made it, and raises Unsupported in a fork.
@@ -70,10 +71,11 @@ class Loader:
         self._to = to
         self._native = _native.Loader.make(dataset, **options, arrow=to == "arrow")
         self._closed = False
+        if to == "jax":
+            self._empty()  # refuses columns of 64 bits now, not after a batch was taken
 
     def __iter__(self) -> "Pass":
-        self._check_open()
-        return Pass(self, self._native.restart())
+        return Pass(self, self._begin())
 
     def __len__(self) -> int:
         """Return the steps of a pass, the same on every rank."""
@@ -237,6 +239,11 @@ class Loader:
         if self._closed:
             raise Conflict("the loader is closed: make another one with Dataset.loader")
 
+    def _begin(self) -> int:
+        """Begin a pass, which ends the one before, and return its number."""
+        self._check_open()
+        return self._native.restart()
+
     def _next(self, number: int) -> Any:
         batch = self._native.next(self._export, number)
         if batch is None:
@@ -254,7 +261,7 @@ class Pass:
 
     def __init__(self, loader: Loader, number: int) -> None:
         self._loader = loader
-        self.number = number
+        self._number = number
         self._ended = False
 
     def __iter__(self) -> "Pass":
@@ -264,7 +271,7 @@ class Pass:
         if self._ended:
             raise StopIteration
         try:
-            return self._loader._next(self.number)
+            return self._loader._next(self._number)
         except StopIteration:
             self._ended = True
             raise

@@ -435,6 +435,12 @@ Result<TensorBatch> Loader::EmptyBatch() const {
   return batch;
 }
 
+std::optional<int64_t> Loader::BatchRows() const {
+  const bool skips = impl_->dataset->choices.on_error == ErrorPolicy::kSkip;
+  if (skips || !impl_->options.drop_last) return std::nullopt;
+  return impl_->options.batch_size;
+}
+
 int64_t Loader::epoch() const {
   std::lock_guard lock(impl_->mutex);
   return impl_->cursor.epoch;

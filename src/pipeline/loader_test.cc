@@ -189,9 +189,15 @@ TEST_F(LoaderTest, RanksTogetherDeliverEveryRowOnce) {
 
 TEST_F(LoaderTest, DropLastLeavesTheShortStepOut) {
   options_.drop_last = true;
-  const auto batches = Batches(*Make(Numbers()));
+  const Dataset dataset = Numbers();
+  auto loader = Make(dataset);
+  const auto batches = Batches(*loader);
   EXPECT_THAT(batches, SizeIs(kRows / 64));
   EXPECT_THAT(batches, Each(SizeIs(64)));
+  EXPECT_EQ(loader->BatchRows(), 64);
+  EXPECT_EQ(Make(Check(dataset.OnError(ErrorPolicy::kSkip)))->BatchRows(), std::nullopt);
+  options_.drop_last = false;
+  EXPECT_EQ(Make(dataset)->BatchRows(), std::nullopt);
 }
 
 TEST_F(LoaderTest, PadLastGivesEveryRowOnceAsValidOnRanksOfEqualLength) {

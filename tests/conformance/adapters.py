@@ -18,32 +18,53 @@ class Adapter:
     array: Callable[[Any], Array]
     #: The address of a tensor's memory.
     pointer: Callable[[Any], int]
-    #: Strings of a batch as a list.
-    texts: Callable[[Any], list[Any]] = list
-    #: What numpy's 64 bits become.
+    #: Strings of a batch as a list of str or bytes, whichever is asked for.
+    texts: Callable[[Any, type], list[Any]] = lambda x, _: list(x)
+    #: Its name for the dtype that numpy lacks.
+    bfloat16: Any = None
+    #: Whether a caller may write to tensors, as numpy does.
+    writable: bool = False
+    #: Whether columns of 64 bits are refused.
     narrow: bool = False
 
-    def dtype(self, stored: Any) -> np.dtype[Any]:
-        """The dtype that a stored one is delivered as."""
-        stored = np.dtype(stored)
-        if not self.narrow or stored.itemsize < 8:
-            return stored
-        return np.dtype(f"{stored.kind}4")
+    def has(self, dtype: str) -> bool:
+        """Whether it takes columns of a dtype."""
+        return not self.narrow or np.dtype(dtype).itemsize < 8
 
 
 def make(name: str) -> Adapter:
     """An adapter; imports its framework."""
     if name == "numpy":
-        return Adapter(name, lambda x: x, lambda x: x.ctypes.data, lambda x: x.tolist())
+        return Adapter(name, lambda x: x, lambda x: x.ctypes.data, writable=True)
     if name == "torch":
-        return Adapter(name, lambda x: x.numpy(), lambda x: x.data_ptr())
-    if name == "jax":
-        return Adapter(name, np.asarray, lambda x: x.unsafe_buffer_pointer(), narrow=True)
+        import torch
+
+        return Adapter(
+            name,
+            lambda x: (x.float() if x.dtype == torch.bfloat16 else x).numpy(),
+            lambda x: x.data_ptr(),
+            bfloat16=torch.bfloat16,
+            writable=True,
+        )
+    if name in ("jax", "jax_x64"):
+        import jax
+
+        jax.config.update("jax_enable_x64", name == "jax_x64")
+        return Adapter(
+            "jax",
+            np.asarray,
+            lambda x: x.unsafe_buffer_pointer(),
+            bfloat16=jax.numpy.bfloat16,
+            narrow=name == "jax",
+        )
     if name == "tensorflow":
+        import tensorflow as tf
+
         return Adapter(
             name,
             lambda x: x.numpy(),
             lambda x: np.asarray(memoryview(x)).ctypes.data,
-            lambda x: [text.decode() for text in x.numpy()],
+            lambda x, kind: [y.decode() if kind is str else y for y in x.numpy()],
+            bfloat16=tf.bfloat16,
         )
     raise ValueError(name)

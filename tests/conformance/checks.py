@@ -1,6 +1,8 @@
 """What every form of batches has to do, check by check."""
 
+import contextlib
 import gc
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,9 @@ def write(folder: Path) -> None:
         ),
         "tags": pa.array([[i] * (i % 3) for i in range(ROWS)], pa.list_(pa.int16())),
         "name": pa.array(NAMES),
+        "blob": pa.array([name.encode() + b"\xff\0" for name in NAMES]),
         "large": pa.array(number + (1 << 40)),
-        "big": pa.array([1 << 40 if i == 444 else i for i in range(ROWS)], pa.int64()),
+        "holes": pa.array([None if i < 250 else i for i in range(ROWS)], pa.int32()),
         "hole": pa.array([None if i == 444 else i for i in range(ROWS)], pa.int32()),
     }
     pq.write_table(pa.table(columns), folder / "table.parquet", row_group_size=200)
@@ -56,6 +59,18 @@ def epoch(adapter: Adapter, dataset: hr.Dataset, **options: Any) -> Iterator[Any
         yield from batches
 
 
+@contextlib.contextmanager
+def raised(kind: type[hr.HeadraceError], *facts: str) -> Iterator[None]:
+    """An error of a kind has to come, and to state the facts."""
+    try:
+        yield
+    except kind as error:
+        for fact in facts:
+            assert fact in str(error), f"{fact} is not in: {error}"
+    else:
+        raise AssertionError(f"no {kind.__name__} came")
+
+
 def ids(adapter: Adapter, batches: Any) -> list[int]:
     """The ids of batches, in order."""
     return [int(i) for batch in batches for i in adapter.array(batch["id"])]
@@ -67,17 +82,31 @@ def joined(adapter: Adapter, batches: Any, name: str) -> Array:
 
 
 def every_dtype(adapter: Adapter, folder: Path) -> None:
-    """Each dtype is delivered as itself, or as what the framework has for it."""
-    dataset = hr.open(folder).select("id", *DTYPES)
+    """Each dtype is delivered as itself."""
+    dtypes = [dtype for dtype in DTYPES if adapter.has(dtype)]
+    dataset = hr.open(folder).select("id", *dtypes)
     batches = list(epoch(adapter, dataset))
-    assert list(batches[0]) == ["id", *DTYPES]
+    assert list(batches[0]) == ["id", *dtypes]
     order = ids(adapter, batches)
     assert order != sorted(order)
     assert sorted(order) == list(range(ROWS))
-    for dtype in DTYPES:
+    for dtype in dtypes:
         values = joined(adapter, batches, dtype)
-        assert values.dtype == adapter.dtype(dtype)
+        assert values.dtype == dtype
         np.testing.assert_array_equal(values, (np.array(order) % 100).astype(dtype))
+
+
+def bfloat16(adapter: Adapter, folder: Path) -> None:
+    """The dtype that numpy lacks is there where the framework has it, else refused."""
+    dataset = hr.open(folder).select("id", "float32").cast({"float32": "bfloat16"})
+    if adapter.bfloat16 is None:
+        with raised(hr.errors.Unsupported, '"float32"', "bfloat16"):
+            list(epoch(adapter, dataset))
+        return
+    for batch in epoch(adapter, dataset):
+        assert batch["float32"].dtype == adapter.bfloat16
+        values = adapter.array(batch["float32"]).astype(np.float32)
+        np.testing.assert_array_equal(values, adapter.array(batch["id"]) % 100)
 
 
 def nulls(adapter: Adapter, folder: Path) -> None:
@@ -106,10 +135,12 @@ def lists(adapter: Adapter, folder: Path) -> None:
     assert tags.shape == (ROWS, 2)
     for i, row in zip(order.tolist(), tags.tolist(), strict=True):
         assert row == [i] * (i % 3) + [-1] * (2 - i % 3)
+    for batch in epoch(adapter, dataset.ragged({"tags": hr.pad(0, length=8)})):
+        assert tuple(batch["tags"].shape) == (len(batch["id"]), 8)
     for batch in epoch(adapter, dataset.ragged({"tags": "ragged"})):
         offsets = adapter.array(batch["tags_offsets"])
         values = adapter.array(batch["tags"])
-        assert offsets.dtype == adapter.dtype(np.int64)
+        assert offsets.dtype == (np.int32 if adapter.narrow else np.int64)
         for k, i in enumerate(adapter.array(batch["id"]).tolist()):
             assert values[offsets[k] : offsets[k + 1]].tolist() == [i] * (i % 3)
 
@@ -125,10 +156,12 @@ def packs(adapter: Adapter, folder: Path) -> None:
 
 def texts(adapter: Adapter, folder: Path) -> None:
     """Strings come as they are, or as codes."""
-    dataset = hr.open(folder).select("id", "name")
+    dataset = hr.open(folder).select("id", "name", "blob")
     for batch in epoch(adapter, dataset):
         expected = [NAMES[i] for i in adapter.array(batch["id"]).tolist()]
-        assert adapter.texts(batch["name"]) == expected
+        assert adapter.texts(batch["name"], str) == expected
+        expected = [name.encode() + b"\xff\0" for name in expected]
+        assert adapter.texts(batch["blob"], bytes) == expected
     for batch in epoch(adapter, dataset.codes({"name": None})):
         expected = adapter.array(batch["id"]) % 7
         assert adapter.array(batch["name"]).tolist() == expected.tolist()
@@ -157,6 +190,21 @@ def resumes(adapter: Adapter, folder: Path) -> None:
         assert second.epoch == 1
 
 
+def resumes_on_two_ranks(adapter: Adapter, folder: Path) -> None:
+    """What one rank has not seen, two ranks share."""
+    dataset = hr.open(folder).select("id")
+    with loader(adapter, dataset, streams=2) as first:
+        begun = list(itertools.islice(first, 3))
+        state = first.state_dict()
+    found = ids(adapter, begun)
+    for rank in range(2):
+        options = {"rank": rank, "world_size": 2, "batch_size": 50, "streams": 2}
+        with loader(adapter, dataset, **options) as other:
+            other.load_state_dict(state)
+            found += ids(adapter, other)
+    assert sorted(found) == list(range(ROWS))
+
+
 def ranks(adapter: Adapter, folder: Path) -> None:
     """Ranks share the rows of one order, in steps of equal number and size."""
     dataset = hr.open(folder).select("id")
@@ -171,7 +219,7 @@ def ranks(adapter: Adapter, folder: Path) -> None:
 
 def no_copies(adapter: Adapter, folder: Path) -> None:
     """Tensors are the memory that C++ filled, aligned to 64 bytes."""
-    dataset = hr.open(folder).select("float32", "vector", "int16", "bool")
+    dataset = hr.open(folder).select("float32", "vector", "int16", "bool", "uint8")
     with loader(adapter, dataset) as batches:
         convert = batches._convert
         seen: list[int] = []
@@ -203,44 +251,92 @@ def batches_outlive_the_loader(adapter: Adapter, folder: Path) -> None:
     assert ids(adapter, more) != order.tolist()
 
 
+def tensors_are_the_callers(adapter: Adapter, folder: Path) -> None:
+    """Who may write to a tensor changes no other, of this step or of the next ones."""
+    dataset = hr.open(folder).select("id", "int16", "vector")
+    with loader(adapter, dataset) as batches:
+        for batch in batches:
+            order = adapter.array(batch["id"]).copy()
+            values = adapter.array(batch["int16"])
+            assert values.flags.writeable or not adapter.writable
+            if adapter.writable:
+                batch["int16"][:] = -1
+                assert (adapter.array(batch["int16"]) == -1).all()
+            np.testing.assert_array_equal(adapter.array(batch["id"]), order)
+            expected = order[:, None] * 4 + np.arange(4)
+            np.testing.assert_array_equal(adapter.array(batch["vector"]), expected)
+
+
 def errors_come_at_their_batch(adapter: Adapter, folder: Path) -> None:
     """A bad row raises when its batch is asked for, and names itself."""
     dataset = hr.open(folder).select("id", "hole").nulls({"hole": "error"})
     with loader(adapter, dataset, shuffle=False) as batches:
         came: list[int] = []
-        try:
+        with raised(hr.errors.InvalidArgument, "row 444", '"hole"'):
             for batch in batches:
                 came += ids(adapter, [batch])
-        except hr.HeadraceError as error:
-            assert "row 444" in str(error)
-            assert '"hole"' in str(error)
-        else:
-            raise AssertionError("the null passed")
         assert came == list(range(400))
 
 
+def bad_rows_are_left_out(adapter: Adapter, folder: Path) -> None:
+    """Batches get shorter under "skip", down to none."""
+    dataset = hr.open(folder).select("id", "holes", "name", "vector").on_error("skip")
+    batches = list(epoch(adapter, dataset, shuffle=False))
+    assert [len(batch["id"]) for batch in batches] == [0, 0, 50] + [BATCH] * 7 + [50]
+    assert ids(adapter, batches) == list(range(250, ROWS))
+    assert adapter.texts(batches[0]["name"], str) == []
+    assert tuple(batches[0]["vector"].shape) == (0, 4)
+
+
 def a_closed_loader_refuses(adapter: Adapter, folder: Path) -> None:
-    """Iterating after close is a Conflict."""
-    batches = loader(adapter, hr.open(folder).select("id"))
-    batches.close()
-    try:
-        next(iter(batches))
-    except hr.errors.Conflict:
-        return
-    raise AssertionError("it went on")
+    """Iterating after close is a Conflict, also in the middle of a pass."""
+    for taken in (0, 2):
+        batches = loader(adapter, hr.open(folder).select("id"))
+        running = iter(batches)
+        begun = [next(running) for _ in range(taken)]
+        batches.close()
+        with raised(hr.errors.Conflict, "closed"):
+            next(running)
+        with raised(hr.errors.Conflict, "closed"):
+            iter(batches)
+        assert len(ids(adapter, begun)) == taken * BATCH
 
 
-def nothing_is_narrowed_silently(adapter: Adapter, folder: Path) -> None:
-    """Integers of 64 bits keep their values, or are refused by name."""
-    dataset = hr.open(folder).select("id", "large")
-    try:
+def an_older_iterator_refuses(adapter: Adapter, folder: Path) -> None:
+    """A second pass ends the first, which says so, and is whole itself."""
+    with loader(adapter, hr.open(folder).select("id")) as batches:
+        older = iter(batches)
+        next(older)
+        newer = iter(batches)
+        with raised(hr.errors.Conflict, "one pass at a time"):
+            next(older)
+        assert sorted(ids(adapter, newer)) == list(range(ROWS))
+
+
+def columns_of_64_bits_are_kept_or_refused(adapter: Adapter, folder: Path) -> None:
+    """Nothing is narrowed unasked: a cast is the way, and it checks."""
+    dataset = hr.open(folder).select("id", "large", "float64")
+    if not adapter.narrow:
         for batch in epoch(adapter, dataset):
-            expected = adapter.array(batch["id"]).astype(np.int64) + (1 << 40)
+            order = adapter.array(batch["id"])
+            expected = order.astype(np.int64) + (1 << 40)
             np.testing.assert_array_equal(adapter.array(batch["large"]), expected)
-    except hr.errors.InvalidArgument as error:
-        assert adapter.narrow
-        assert '"large"' in str(error)
-        assert "jax_enable_x64" in str(error)
+        return
+    with raised(
+        hr.errors.InvalidArgument,
+        '"large" (int64)',
+        '"float64" (float64)',
+        'cast({"large": "int32", "float64": "float32"})',
+        "jax_enable_x64",
+    ):
+        loader(adapter, dataset)
+    with raised(hr.errors.InvalidArgument, '"large"', "int32"):
+        list(epoch(adapter, dataset.cast({"large": "int32", "float64": "float32"})))
+    for batch in epoch(
+        adapter, dataset.select("id", "float64").cast({"float64": "float32"})
+    ):
+        expected = adapter.array(batch["id"]) % 100
+        np.testing.assert_array_equal(adapter.array(batch["float64"]), expected)
 
 
 def an_empty_batch_tells_dtypes_and_shapes(adapter: Adapter, folder: Path) -> None:
@@ -261,18 +357,23 @@ def an_empty_batch_tells_dtypes_and_shapes(adapter: Adapter, folder: Path) -> No
 
 
 ALL: tuple[Check, ...] = (
-    an_empty_batch_tells_dtypes_and_shapes,
     every_dtype,
+    bfloat16,
+    columns_of_64_bits_are_kept_or_refused,
     nulls,
     lists,
     packs,
     texts,
+    an_empty_batch_tells_dtypes_and_shapes,
+    no_copies,
+    tensors_are_the_callers,
+    batches_outlive_the_loader,
     last_steps,
     resumes,
+    resumes_on_two_ranks,
     ranks,
-    no_copies,
-    batches_outlive_the_loader,
     errors_come_at_their_batch,
+    bad_rows_are_left_out,
     a_closed_loader_refuses,
-    nothing_is_narrowed_silently,
+    an_older_iterator_refuses,
 )

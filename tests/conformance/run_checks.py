@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import traceback
+import warnings
 from pathlib import Path
 
 import adapters
@@ -13,6 +14,9 @@ import checks
 def main(name: str) -> None:
     """Run them all."""
     adapter = adapters.make(name)
+    warnings.simplefilter(
+        "error"
+    )  # what importing a framework warns of is its own affair
     with tempfile.TemporaryDirectory() as folder:
         checks.write(Path(folder))
         for check in checks.ALL:

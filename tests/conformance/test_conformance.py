@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 FRAMEWORKS = ("torch", "jax", "tensorflow")
 
 
-@pytest.mark.parametrize("adapter", ["numpy", *FRAMEWORKS])
+@pytest.mark.parametrize("adapter", ["numpy", *FRAMEWORKS, "jax_x64"])
 def test_conformance(adapter: str, subtests: pytest.Subtests) -> None:
     done = subprocess.run(
         [sys.executable, HERE / "run_checks.py", adapter],
@@ -24,7 +24,7 @@ def test_conformance(adapter: str, subtests: pytest.Subtests) -> None:
         with subtests.test(msg=result["check"]):
             assert result["failure"] is None, result["failure"]
     assert done.returncode == 0, done.stderr
-    assert len(results) == 14
+    assert len(results) == 19
 
 
 @pytest.mark.parametrize("adapter", FRAMEWORKS)

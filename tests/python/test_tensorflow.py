@@ -15,6 +15,7 @@ ROWS = 1050
 BEGIN = """
 import itertools
 import sys
+import time
 import headrace as hr
 import numpy as np
 import tensorflow as tf
@@ -34,7 +35,7 @@ chosen = (
     .nulls({"maybe": "mask"})
     .pack("x", ["a", "b"])
 )
-with make(chosen, pad_last=True) as loader:
+with make(chosen) as loader:
     spec = loader.to_tf_dataset().element_spec
     shapes = {name: (of.shape.as_list(), of.dtype.name) for name, of in spec.items()}
     assert shapes == {
@@ -47,34 +48,99 @@ with make(chosen, pad_last=True) as loader:
         "tags_offsets": ([None], "int64"),
         "pairs": ([None, None], "int16"),
         "name": ([None], "string"),
-        "valid": ([None], "bool"),
     }, shapes
     for batch in loader.to_tf_dataset():
         assert batch["tags_offsets"].shape[0] == batch["id"].shape[0] + 1
         for name, tensor in batch.items():
             assert spec[name].is_compatible_with(tensor), name
+
+# Where every batch is whole, its rows are known beforehand, as XLA wants them.
+with make(chosen, drop_last=True) as loader:
+    batches = loader.to_tf_dataset()
+    spec = batches.element_spec
+    assert spec["x"].shape == [100, 2] and spec["name"].shape == [100]
+    assert spec["pairs"].shape.as_list() == [100, None]
+    assert spec["tags"].shape.as_list() == [None]
+    assert spec["tags_offsets"].shape == [101]
+    assert [len(batch["id"]) for batch in batches] == [100] * 10
+    next(iter(loader))
+    state = loader.state_dict()
+with make(chosen, drop_last=True, batch_size=70) as loader:
+    loader.load_state_dict(state)
+    assert [len(batch["id"]) for batch in loader.to_tf_dataset()] == [70] * 13
+with make(chosen.on_error("skip"), drop_last=True) as loader:
+    assert loader.to_tf_dataset().element_spec["x"].shape.as_list() == [None, 2]
+with make(chosen, pad_last=True) as loader:
+    spec = loader.to_tf_dataset().element_spec
+    assert spec["valid"].shape.as_list() == [None] and spec["valid"].dtype == tf.bool
 """
 
 EPOCHS = """
-with make(dataset.select("id", "name")) as loader:
-    expected = [list(loader), list(loader)]
-with make(dataset.select("id", "name")) as loader:
+chosen = dataset.select("id", "name")
+with make(chosen) as loader:
+    expected = [list(loader) for _ in range(4)]
+with make(chosen) as loader:
     batches = loader.to_tf_dataset()
-    for wanted in expected:
+    for wanted in expected[:2]:
         came = list(batches)
         assert ids(came) == ids(wanted)
         for one, other in zip(came, wanted, strict=True):
             assert one["name"].numpy().tolist() == other["name"].numpy().tolist()
     assert loader.epoch == 2
-    state = None
-    for batch in batches.prefetch(2):
-        break
-    begun = list(itertools.islice(batches, 3))
-    state = loader.state_dict()
-with make(dataset.select("id", "name")) as loader:
-    loader.load_state_dict(state)
-    rest = ids(loader.to_tf_dataset())
-assert sorted(ids(begun) + rest) == list(range(1050))
+    assert ids(batches.repeat(2)) == ids(expected[2]) + ids(expected[3])
+"""
+
+STATE = """
+chosen = dataset.select("id", "y")
+with make(chosen) as loader:
+    whole, following = ids(loader), ids(loader)
+for taken in range(12):
+    with make(chosen) as loader:
+        batches = loader.to_tf_dataset().map(lambda batch: {"id": batch["id"]})
+        begun = list(itertools.islice(batches, taken))
+        time.sleep(0.02)  # whatever runs ahead may do so now
+        state = loader.state_dict()  # of what came out of tf.data, to the sample
+    with make(chosen) as loader:
+        loader.load_state_dict(state)
+        batches = loader.to_tf_dataset()
+        rest = ids(batches)
+        if taken < 11:
+            assert ids(begun) + rest == whole and ids(batches) == following
+        else:
+            assert rest == following
+with make(chosen) as loader:
+    prefetched = iter(loader.to_tf_dataset().prefetch(3))
+    next(prefetched)
+    while loader.state_dict()["samples"] < 400:
+        time.sleep(0.01)  # as documented: what prefetch took counts
+"""
+
+PASSES = """
+def refused(iterator, *facts):
+    try:
+        for _ in range(20):
+            next(iterator)
+    except tf.errors.OpError as error:
+        for fact in facts:
+            assert fact in str(error), error
+    else:
+        raise AssertionError("it went on")
+
+with make(dataset.select("id")) as loader:
+    batches = loader.to_tf_dataset()
+    older = iter(batches)
+    next(older)
+    newer = iter(batches)
+    assert len(next(newer)["id"]) == 100
+    refused(older, "Conflict", "one pass at a time")
+    assert len(ids(newer)) == 950
+    left = iter(batches)
+    next(left)
+    assert len(ids(batches)) == 1050  # a pass that was left begins anew
+    running = iter(batches)
+    next(running)
+refused(running, "closed")
+refused(iter(batches), "Conflict", "closed")
 """
 
 FIT = """
@@ -85,8 +151,17 @@ model = keras.Sequential([keras.layers.Dense(1)])
 model.compile(keras.optimizers.Adam(0.1), "mse")
 with make(chosen) as loader:
     pairs = loader.to_tf_dataset().map(lambda batch: (batch["x"], batch["y"]))
-    history = model.fit(pairs, epochs=20, verbose=0).history["loss"]
+    positions = []
+    def position(batch, logs):
+        state = loader.state_dict()
+        positions.append((state["epoch"], state["samples"]))
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=position)
+    fitted = model.fit(pairs, epochs=20, verbose=0, callbacks=[watch])
+    history = fitted.history["loss"]
     assert loader.epoch == 20
+steps = [(e, 100 * s) for e in range(20) for s in range(1, 11)]
+steps = [step for e in range(20) for step in [*steps[10 * e : 10 * e + 10], (e + 1, 0)]]
+assert positions == steps, positions  # Keras takes no batch ahead
 assert history[-1] < history[0] / 20, history
 """
 
@@ -101,6 +176,20 @@ with make(dataset.select("id", "hole"), shuffle=False) as loader:
     else:
         raise AssertionError("the null passed")
     assert came == list(range(400))
+"""
+
+NO_COPY = """
+with make(dataset.select("id", "y", "vector")) as loader:
+    convert, seen = loader._convert, []
+    def spy(rows, columns):
+        seen.append([np.from_dlpack(column).ctypes.data for _, column in columns])
+        return convert(rows, columns)
+    batches = loader.to_tf_dataset()
+    loader._convert = spy
+    for batch, pointers in zip(batches, seen):
+        came = [np.asarray(memoryview(x)).ctypes.data for x in batch.values()]
+        assert came == pointers
+    assert len(seen) == 11
 """
 
 
@@ -131,7 +220,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "program",
     [
         pytest.param(SPEC, id="element_spec"),
-        pytest.param(EPOCHS, id="an_iteration_is_a_pass_and_resumes"),
+        pytest.param(EPOCHS, id="an_iteration_is_a_pass"),
+        pytest.param(STATE, id="resumes_at_every_batch"),
+        pytest.param(PASSES, id="older_and_closed_passes_are_refused"),
+        pytest.param(NO_COPY, id="no_copies"),
         pytest.param(FIT, id="keras_fits"),
         pytest.param(FAILS, id="errors_reach_the_caller"),
     ],

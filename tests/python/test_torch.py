@@ -141,26 +141,61 @@ def test_a_dataloader_with_workers_is_refused(dataset: hr.Dataset) -> None:
         assert len(ids(loader)) == ROWS  # the loader is not hurt
 
 
-@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # by torchdata itself
-def test_a_stateful_dataloader_resumes_where_the_loop_was(dataset: hr.Dataset) -> None:
+torchdata_warns = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+
+
+def stateful(loader: hr.Loader, **options: Any) -> Any:
+    dataset = loader.to_torch_dataset()
+    return StatefulDataLoader(dataset, batch_size=None, **options)
+
+
+@torchdata_warns
+@pytest.mark.parametrize("taken", range(STEPS + 1))
+def test_a_stateful_dataloader_resumes_where_the_loop_was(
+    dataset: hr.Dataset, taken: int
+) -> None:
     with make(dataset) as loader:
-        expected = [ids(loader), ids(loader)]
-    for taken in (0, 4, STEPS):
-        with make(dataset) as loader:
-            feeder = StatefulDataLoader(loader.to_torch_dataset(), batch_size=None)
-            begun = ids(itertools.islice(feeder, taken))
-            state = pickle.loads(pickle.dumps(feeder.state_dict()))
-        with make(dataset) as loader:
-            feeder = StatefulDataLoader(loader.to_torch_dataset(), batch_size=None)
-            feeder.load_state_dict(state)
-            rest = ids(feeder)
-            following = ids(feeder)
-        if taken == STEPS:
-            assert begun == expected[0]
-            assert rest == [] or rest == expected[1]
-        else:
-            assert begun + rest == expected[0]
-            assert following == expected[1]
+        expected = [ids(loader) for _ in range(3)]
+    with make(dataset) as loader:
+        feeder = stateful(loader)
+        assert ids(feeder) == expected[0]
+        begun = ids(itertools.islice(feeder, taken))
+        state = pickle.loads(pickle.dumps(feeder.state_dict()))
+    assert begun == expected[1][: taken * BATCH]
+    with make(dataset) as loader:
+        feeder = stateful(loader)
+        feeder.load_state_dict(state)
+        assert feeder.state_dict() == state  # saved anew before the first batch
+        rest = [ids(feeder), ids(feeder)]
+    if taken < STEPS:
+        assert [begun + rest[0], rest[1]] == expected[1:]
+    else:  # the position is the next epoch's start, as Loader.state_dict says
+        assert rest[0] == expected[2]
+
+
+@torchdata_warns
+def test_a_stateful_dataloader_that_ended_goes_on_with_the_next_epoch(
+    dataset: hr.Dataset,
+) -> None:
+    with make(dataset) as loader:
+        expected = [ids(loader) for _ in range(2)]
+    with make(dataset) as loader:
+        feeder = stateful(loader)
+        assert ids(feeder) == expected[0]
+        state = feeder.state_dict()
+    with make(dataset) as loader:
+        feeder = stateful(loader)
+        feeder.load_state_dict(state)
+        assert ids(feeder) == expected[1]
+
+
+@torchdata_warns
+def test_a_stateful_dataloader_with_workers_is_refused(dataset: hr.Dataset) -> None:
+    with make(dataset) as loader:
+        feeder = stateful(loader, num_workers=1, timeout=60)
+        with pytest.raises(hr.errors.Unsupported, match="num_workers=0"):
+            next(iter(feeder))
+        assert len(ids(loader)) == ROWS
 
 
 def test_arrow_loaders_have_no_torch_dataset(dataset: hr.Dataset) -> None:
@@ -290,10 +325,11 @@ def test_lightning_fits_an_epoch(train: hr.Dataset, trainer: Any, model: Any) ->
 
 
 @lightning_warns
+@pytest.mark.parametrize("feed", [hr.Loader.to_torch_dataset, stateful])
+@pytest.mark.parametrize("stop_at", [1, STEPS, STEPS + 4, 3 * STEPS - 1])
 def test_lightning_resumes_within_an_epoch_to_equal_weights(
-    train: hr.Dataset, trainer: Any, model: Any, tmp_path: Path
+    train: hr.Dataset, trainer: Any, model: Any, tmp_path: Path, feed: Any, stop_at: int
 ) -> None:
-    stop_at = STEPS + 4  # in the second of three epochs
 
     class Crash(lightning.Callback):
         def on_train_batch_end(self, trainer: Any, *_: object) -> None:
@@ -303,18 +339,18 @@ def test_lightning_resumes_within_an_epoch_to_equal_weights(
 
     whole = model()
     with make(train) as loader:
-        trainer(max_epochs=3).fit(whole, loader.to_torch_dataset())
+        trainer(max_epochs=3).fit(whole, feed(loader))
     assert len(whole.seen) == 3 * STEPS
 
     begun = model()
     with make(train) as loader, pytest.raises(ZeroDivisionError):
         crashing = trainer(max_epochs=3, callbacks=[Crash()])
-        crashing.fit(begun, loader.to_torch_dataset())
+        crashing.fit(begun, feed(loader))
     resumed = model()
     with make(train) as loader:
         trainer(max_epochs=3).fit(
             resumed,
-            loader.to_torch_dataset(),
+            feed(loader),
             ckpt_path=tmp_path / "stopped.ckpt",
             weights_only=False,
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from .. import _native
 from ..errors import Unsupported
-from ..loader import Loader, Pass
+from ..loader import Loader
 
 try:
     import tensorflow as tf
@@ -24,12 +24,13 @@ except ImportError:
 __all__: list[str] = []
 
 Columns = list[tuple[str, Any]]
+Batch = dict[str, tf.Tensor]
 
 
-def converter() -> Callable[[int, Columns], dict[str, tf.Tensor]]:
+def converter() -> Callable[[int, Columns], Batch]:
     """Return what makes a dict of tensors out of a batch; for `Dataset.loader`."""
 
-    def convert(rows: int, columns: Columns) -> dict[str, tf.Tensor]:
+    def convert(rows: int, columns: Columns) -> Batch:
         return {name: _tensor(column) for name, column in columns}
 
     return convert
@@ -45,56 +46,70 @@ def _tensor(column: Any) -> tf.Tensor:
 def element_spec(loader: Loader) -> dict[str, tf.TensorSpec]:
     """Return dtypes and shapes of a loader's batches; None where batches differ."""
     batch = loader._empty()
-    return {
-        name: tf.TensorSpec(
-            [None, *(size or None for size in tensor.shape[1:])], tensor.dtype
-        )
-        for name, tensor in batch.items()
-    }
+    rows = loader._native.batch_rows()
+    spec: dict[str, tf.TensorSpec] = {}
+    for name, tensor in batch.items():
+        first = rows
+        # Of a list column, the offsets are one more than the rows, the values any number.
+        if tensor.shape[0]:
+            first = None if rows is None else rows + 1
+        elif _counts(batch.get(f"{name}_offsets")):
+            first = None
+        rest = [size or None for size in tensor.shape[1:]]
+        spec[name] = tf.TensorSpec([first, *rest], tensor.dtype)
+    return spec
+
+
+def _counts(offsets: tf.Tensor | None) -> bool:
+    return offsets is not None and offsets.shape[0] == 1
 
 
 def to_dataset(loader: Loader) -> tf.data.Dataset:
     """Return a dataset of whole batches; for `Loader.to_tf_dataset`."""
     spec = element_spec(loader)
-    names = list(spec)
-    passes: dict[int, Pass] = {}
+    dtypes = [of.dtype for of in spec.values()]
+    nothing = [
+        tf.zeros([size or 0 for size in of.shape], of.dtype) for of in spec.values()
+    ]
 
     def begin() -> np.int64:
-        running = iter(loader)
-        passes.clear()  # a loader has one pass at a time
-        passes[running.number] = running
-        return np.int64(running.number)
+        return np.int64(loader._begin())
 
-    def step(number: tf.Tensor) -> list[tf.Tensor]:
-        running = passes.get(int(number))
-        batch = None if running is None else next(running, None)
-        if batch is None:
-            return [tf.constant(False), *(_none_of(spec[name]) for name in names)]
-        return [tf.constant(True), *(batch[name] for name in names)]
+    def take(number: tf.Tensor) -> list[tf.Tensor]:
+        # An older iterator's number is refused with a Conflict: it must not seem to end.
+        try:
+            batch = loader._next(int(number))
+        except StopIteration:
+            return [tf.constant(False), *nothing]
+        return [tf.constant(True), *batch.values()]
+
+    def one(number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
+        more, *tensors = tf.py_function(take, [number], [tf.bool, *dtypes])
+        more.set_shape([])
+        for tensor, of in zip(tensors, spec.values(), strict=True):
+            tensor.set_shape(of.shape)
+        return more, dict(zip(spec, tensors, strict=True))
 
     def steps(number: tf.Tensor) -> tf.data.Dataset:
-        def one(_: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-            dtypes = [tf.bool, *(spec[name].dtype for name in names)]
-            there, *tensors = tf.py_function(step, [number], dtypes)
-            for name, tensor in zip(names, tensors, strict=True):
-                tensor.set_shape(spec[name].shape)
-            there.set_shape([])
-            return there, dict(zip(names, tensors, strict=True))
-
-        return (
-            tf.data.Dataset.counter()
-            .map(one)
-            .take_while(lambda there, batch: there)
-            .map(lambda there, batch: batch)
-        )
+        batches = tf.data.Dataset.from_tensors(number).repeat().map(one)
+        return batches.take_while(lambda more, _: more).map(lambda _, batch: batch)
 
     def first(_: tf.Tensor) -> tf.Tensor:
         number = tf.numpy_function(begin, [], tf.int64)
         number.set_shape([])
         return number
 
-    return tf.data.Dataset.range(1).map(first).flat_map(steps)
+    passes = tf.data.Dataset.range(1).map(first).flat_map(steps)
+    return passes.with_options(_in_step())
 
 
-def _none_of(spec: tf.TensorSpec) -> tf.Tensor:
-    return tf.zeros([size or 0 for size in spec.shape], spec.dtype)
+def _in_step() -> tf.data.Options:
+    """Return options by which tf.data takes a batch when it is asked for one.
+
+    By itself it adds a prefetch to the end, and makes `map` parallel: the position would be
+    ahead of the training step, and a restored state would leave out what was on its way.
+    """
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    options.experimental_optimization.map_parallelization = False
+    return options

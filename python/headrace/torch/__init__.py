@@ -56,8 +56,8 @@ class LoaderDataset(IterableDataset[Batch]):
 
     Notes
     -----
-    Use `DataLoader(dataset, batch_size=None)` with `num_workers=0`: Headrace reads and
-    decodes in threads of its own. Worker processes would each deliver every row, so they
+    Use `DataLoader(dataset, batch_size=None)` with `num_workers=0`, or torchdata's
+    `StatefulDataLoader` likewise: Headrace reads and decodes in threads of its own. Worker processes would each deliver every row, so they
     are refused with Unsupported.
 
     Examples
