@@ -13,6 +13,7 @@
 #include "pipeline/pass.h"
 #include "pipeline/thread_executor.h"
 #include "plan/loader_state.h"
+#include "reader/chunk_cache.h"
 
 namespace headrace {
 namespace {
@@ -72,6 +73,7 @@ struct Loader::Impl {
   LoaderOptions options;
   std::unique_ptr<base::MemoryBudget> budget;
   reader::ReadCounters counters;
+  std::unique_ptr<reader::ChunkCache> chunk_cache;  // null: no filter
   reader::ReadContext read;
   std::shared_ptr<const pipeline::Scan> scan;
   pipeline::SurvivorCounts survivors;
@@ -192,6 +194,10 @@ Status Loader::Impl::Init() {
   }
   ARROW_RETURN_NOT_OK(PlanFor(order, rows_most));
   ARROW_RETURN_NOT_OK(budget->Reserve(dataset->table->footer_cache_bytes_used()));
+  if (memory.chunk_cache > 0) {
+    chunk_cache = std::make_unique<reader::ChunkCache>(memory.chunk_cache, budget.get());
+    read.cache = chunk_cache.get();
+  }
   ARROW_ASSIGN_OR_RAISE(survivors, scan->CountSurvivors(read, executor));
   int64_t total = 0;
   for (int64_t count : *survivors) total += count;
