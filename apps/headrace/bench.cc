@@ -87,7 +87,13 @@ Result<int64_t> BatchBytes(const TensorBatch& batch) {
 
 Result<BenchResult> Measure(const Dataset& dataset, const BenchOptions& bench) {
   const auto begin = Clock::now();
-  ARROW_ASSIGN_OR_RAISE(auto loader, Loader::Make(dataset, bench.loader));
+  std::unique_ptr<Loader> loader;
+  {
+    ProgressBar counting("count");
+    LoaderOptions options = bench.loader;
+    options.progress = [&](int64_t done, int64_t total) { counting.Update(done, total); };
+    ARROW_ASSIGN_OR_RAISE(loader, Loader::Make(dataset, options));
+  }
   ARROW_ASSIGN_OR_RAISE(const int64_t steps, loader->Steps());
   ProgressBar bar("bench");
   BenchResult result;

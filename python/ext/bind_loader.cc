@@ -150,7 +150,8 @@ std::unique_ptr<ProcessLoader> Make(
     std::optional<int64_t> shuffle_window_rows, std::optional<int> rank,
     std::optional<int> world_size, std::optional<bool> drop_last,
     std::optional<bool> pad_last, std::optional<int> num_threads,
-    std::optional<int64_t> memory_budget, bool arrow, std::string trace) {
+    std::optional<int64_t> memory_budget, bool arrow, std::string trace,
+    nb::object progress) {
   LoaderOptions options;
   options.batch_size = batch_size.value_or(options.batch_size);
   options.shuffle = shuffle;
@@ -166,6 +167,18 @@ std::unique_ptr<ProcessLoader> Make(
   options.memory_budget = memory_budget.value_or(options.memory_budget);
   options.arrow = arrow;
   options.trace = std::move(trace);
+  if (!progress.is_none()) {
+    // A handle: the loader calls it, and copies it, within this call alone, without the
+    // GIL.
+    options.progress = [call = nb::handle(progress)](int64_t done, int64_t total) {
+      const nb::gil_scoped_acquire acquired;
+      try {
+        call(done, total);
+      } catch (nb::python_error& error) {
+        error.discard_as_unraisable("the progress of a loader");
+      }
+    };
+  }
   return std::make_unique<ProcessLoader>(
       Released([&] { return Loader::Make(dataset, options); }));
 }
@@ -179,15 +192,16 @@ void BindLoader(nb::module_& m) {
       .value("CAPSULES", Export::kCapsules);
 
   nb::class_<ProcessLoader>(m, "Loader", "headrace::Loader, bound to its process.")
-      .def_static(
-          "make", &Make, nb::arg("dataset"), nb::kw_only(),
-          nb::arg("batch_size") = nb::none(), nb::arg("shuffle") = nb::none(),
-          nb::arg("seed") = nb::none(), nb::arg("epoch") = nb::none(),
-          nb::arg("streams") = nb::none(), nb::arg("shuffle_window_rows") = nb::none(),
-          nb::arg("rank") = nb::none(), nb::arg("world_size") = nb::none(),
-          nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
-          nb::arg("num_threads") = nb::none(), nb::arg("memory_budget") = nb::none(),
-          nb::arg("arrow") = false, nb::arg("trace") = "")
+      .def_static("make", &Make, nb::arg("dataset"), nb::kw_only(),
+                  nb::arg("batch_size") = nb::none(), nb::arg("shuffle") = nb::none(),
+                  nb::arg("seed") = nb::none(), nb::arg("epoch") = nb::none(),
+                  nb::arg("streams") = nb::none(),
+                  nb::arg("shuffle_window_rows") = nb::none(),
+                  nb::arg("rank") = nb::none(), nb::arg("world_size") = nb::none(),
+                  nb::arg("drop_last") = nb::none(), nb::arg("pad_last") = nb::none(),
+                  nb::arg("num_threads") = nb::none(),
+                  nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false,
+                  nb::arg("trace") = "", nb::arg("progress") = nb::none())
       .def(
           "next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
           nb::sig("def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, "

@@ -81,7 +81,7 @@ class Loader:
     """headrace::Loader, bound to its process."""
 
     @staticmethod
-    def make(dataset: Dataset, *, batch_size: int | None = None, shuffle: bool | None = None, seed: int | None = None, epoch: int | None = None, streams: int | None = None, shuffle_window_rows: int | None = None, rank: int | None = None, world_size: int | None = None, drop_last: bool | None = None, pad_last: bool | None = None, num_threads: int | None = None, memory_budget: int | None = None, arrow: bool = False, trace: str = '') -> Loader: ...
+    def make(dataset: Dataset, *, batch_size: int | None = None, shuffle: bool | None = None, seed: int | None = None, epoch: int | None = None, streams: int | None = None, shuffle_window_rows: int | None = None, rank: int | None = None, world_size: int | None = None, drop_last: bool | None = None, pad_last: bool | None = None, num_threads: int | None = None, memory_budget: int | None = None, arrow: bool = False, trace: str = '', progress: object | None = None) -> Loader: ...
 
     def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, Any]]] | None:
         """(rows, [(name, column), ...]) of a pass, or None at its end."""

@@ -1,8 +1,10 @@
 """Loaders: how samples are dealt out."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -69,7 +71,10 @@ class Loader:
         _validate.boolean("pin_memory", pin_memory)
         self._convert, self._export = _conversion(to, pin_memory)
         self._to = to
-        self._native = _native.Loader.make(dataset, **options, arrow=to == "arrow")
+        with _counting() as progress:
+            self._native = _native.Loader.make(
+                dataset, **options, arrow=to == "arrow", progress=progress
+            )
         self._closed = False
         if to == "jax":
             self._empty()  # refuses columns of 64 bits now, not after a batch was taken
@@ -275,6 +280,28 @@ class Pass:
         except StopIteration:
             self._ended = True
             raise
+
+
+@contextlib.contextmanager
+def _counting() -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on a terminal where counting a filter's survivors takes a second."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield None
+        return
+    with tqdm(
+        desc="counting rows", unit=" rows", unit_scale=True, delay=1, leave=False
+    ) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
 
 
 def native_options(

@@ -198,7 +198,8 @@ Status Loader::Impl::Init() {
     chunk_cache = std::make_unique<reader::ChunkCache>(memory.chunk_cache, budget.get());
     read.cache = chunk_cache.get();
   }
-  ARROW_ASSIGN_OR_RAISE(survivors, scan->CountSurvivors(read, executor));
+  ARROW_ASSIGN_OR_RAISE(survivors,
+                        scan->CountSurvivors(read, executor, options.progress));
   int64_t total = 0;
   for (int64_t count : *survivors) total += count;
   ARROW_RETURN_NOT_OK(PlanFor(order, total));
@@ -315,6 +316,7 @@ Result<std::unique_ptr<Loader>> Loader::Make(const Dataset& dataset,
   impl->dataset = DatasetAccess::SharedImpl(dataset);
   impl->options = options;
   ARROW_RETURN_NOT_OK(impl->Init());
+  impl->options.progress = nullptr;  // nothing is left to tell
   return std::unique_ptr<Loader>(new Loader(std::move(impl)));
 }
 

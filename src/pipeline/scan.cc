@@ -1,6 +1,7 @@
 #include "pipeline/scan.h"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "pipeline/dataset_impl.h"
@@ -89,7 +90,8 @@ std::string Scan::LocationOf(int64_t block, int64_t survivor,
 }
 
 Result<SurvivorCounts> Scan::CountSurvivors(const reader::ReadContext& context,
-                                            base::Executor& executor) const {
+                                            base::Executor& executor,
+                                            const Progress& progress) const {
   auto by_statistics = [&](int64_t block) -> int64_t {
     const plan::Block& found = blocks_[static_cast<size_t>(block)];
     return verdict(found) == Verdict::kNone ? 0 : found.rows;
@@ -105,6 +107,10 @@ Result<SurvivorCounts> Scan::CountSurvivors(const reader::ReadContext& context,
     return std::make_shared<const std::vector<int64_t>>(std::move(counts));
   ARROW_ASSIGN_OR_RAISE(reader::ReadSpec spec,
                         reader::ReadSpec::Make(*dataset_->table, {}, spec_.filter));
+  int64_t total = 0;
+  for (const int64_t block : open) total += blocks_[static_cast<size_t>(block)].rows;
+  std::mutex telling;
+  int64_t done = 0;
   return dataset_->survivors->GetOrCount(
       dataset_->table->fingerprint(), spec_.filter->text(), blocks,
       [&]() -> Result<std::vector<int64_t>> {
@@ -116,6 +122,10 @@ Result<SurvivorCounts> Scan::CountSurvivors(const reader::ReadContext& context,
               reader::SurvivorReader reader(&context, &spec);
               ARROW_ASSIGN_OR_RAISE(counts[static_cast<size_t>(block)],
                                     reader.Count(Ref(block, nullptr)));
+              if (progress == nullptr) return Status::OK();
+              const std::lock_guard lock(telling);
+              done += blocks_[static_cast<size_t>(block)].rows;
+              progress(done, total);
               return Status::OK();
             }));
         return std::move(counts);

@@ -6,6 +6,7 @@
 #include <headrace/result.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -33,10 +34,14 @@ class Scan {
   /// Selected columns, then the filter's.
   const reader::ReadSpec& spec() const { return spec_; }
 
+  /// Told of the rows that were evaluated and of all that will be, by one thread at a
+  /// time.
+  using Progress = std::function<void(int64_t done, int64_t total)>;
   /// Survivors of each block: from statistics, the cache, or by reading the filter's
   /// columns.
   Result<SurvivorCounts> CountSurvivors(const reader::ReadContext& context,
-                                        base::Executor& executor) const;
+                                        base::Executor& executor,
+                                        const Progress& progress = nullptr) const;
   /// The block as readers take it. With `survivors`, a block that keeps all its rows is
   /// not filtered again.
   reader::BlockRef Ref(int64_t block, const SurvivorCounts& survivors) const;

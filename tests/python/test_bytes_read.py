@@ -1,12 +1,15 @@
 """What a selective filter reads: the row groups that survive, once, in long ranges."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import headrace as hr
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from headrace import _native
 
 ROWS = 400_000
 GROUP_ROWS = 100_000
@@ -72,3 +75,39 @@ def test_a_small_budget_reads_bit_by_bit(path: Path) -> None:
     with dataset.loader(**options, memory_budget=floor) as loader:
         assert [batch["k"].tolist() for batch in loader] == expected
         assert loader.stats()["memory_peak"] <= floor
+
+
+def test_counting_is_shown_on_a_terminal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int]] = []
+    make = _native.Loader.make
+
+    def spy(*arguments: Any, progress: Any, **options: Any) -> Any:
+        def both(done: int, total: int) -> None:
+            told.append((done, total))
+            progress(done, total)
+
+        return make(*arguments, progress=both, **options)
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(_native.Loader, "make", spy)
+    with hr.open(path).where("x0 > 0.5").loader(num_threads=2) as loader:
+        assert sum(len(batch["k"]) for batch in loader) > 0
+    total = 4 * GROUP_ROWS
+    assert told == [(done, total) for done in range(GROUP_ROWS, total + 1, GROUP_ROWS)]
+
+
+def test_a_progress_that_raises_does_not_stop_the_counting(path: Path) -> None:
+    chosen = hr.open(path).where("x0 > 0.25")
+    unraisable: list[object] = []
+    sys.unraisablehook, before = unraisable.append, sys.unraisablehook
+    try:
+        loader = _native.Loader.make(
+            chosen._native, batch_size=1000, progress=lambda done, total: 1 // 0
+        )
+    finally:
+        sys.unraisablehook = before
+    assert loader.steps() > 100
+    assert len(unraisable) == 4
+    loader.close()
