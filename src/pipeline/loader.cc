@@ -108,9 +108,9 @@ struct Loader::Impl {
   Result<plan::EpochOrder> OrderOf(int64_t epoch) const;
   Result<plan::Deal> DealOf(const plan::EpochOrder& order, int64_t start) const;
   plan::LoaderState State(Cursor at) const;
-  /// The pass that begins at a position. Reads only what does not change while threads
-  /// run.
-  Result<std::shared_ptr<Pass>> MakePass(Cursor at) const;
+  /// The pass that begins at a sample of an epoch. Called by workers, too: it reads only
+  /// what does not change once the loader is made.
+  Result<std::shared_ptr<Pass>> MakePass(plan::OrderSpec spec, int64_t start) const;
   Result<std::shared_ptr<Pass>> EnsurePass();
   void EndPass();
   /// The consumer asks for a batch: it waits from now on.
@@ -253,17 +253,19 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
     return Error(ErrorKind::kConflict, "the loader is closed: make a new one");
   }
   if (pass != nullptr) return pass;
+  plan::OrderSpec spec = order;
   if (next_pass != nullptr && next_epoch == cursor.epoch && cursor.samples == 0) {
     pass = std::move(next_pass);
   } else {
     next_pass.reset();
-    ARROW_ASSIGN_OR_RAISE(pass, MakePass(cursor));
+    spec.epoch = cursor.epoch;
+    ARROW_ASSIGN_OR_RAISE(pass, MakePass(spec, cursor.samples));
   }
   cursor_loaded = false;
   // Who goes through a second epoch is expected to go through a third.
   if (passed) {
-    pass->set_make_next(
-        [this, epoch = cursor.epoch + 1] { return MakePass({epoch, 0}); });
+    spec.epoch = cursor.epoch + 1;
+    pass->set_make_next([this, spec] { return MakePass(spec, 0); });
   }
   for (int t = 0; t < options.num_threads; ++t) {
     threads.emplace_back([running = pass] { running->Work(); });
@@ -271,9 +273,10 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
   return pass;
 }
 
-Result<std::shared_ptr<Pass>> Loader::Impl::MakePass(Cursor at) const {
-  ARROW_ASSIGN_OR_RAISE(auto of, OrderOf(at.epoch));
-  ARROW_ASSIGN_OR_RAISE(auto deal, DealOf(of, at.samples));
+Result<std::shared_ptr<Pass>> Loader::Impl::MakePass(plan::OrderSpec spec,
+                                                     int64_t start) const {
+  ARROW_ASSIGN_OR_RAISE(auto of, plan::EpochOrder::Make(survivors, spec));
+  ARROW_ASSIGN_OR_RAISE(auto deal, DealOf(of, start));
   return std::make_shared<Pass>(&context, std::move(of), std::move(deal));
 }
 
@@ -518,6 +521,10 @@ void Loader::Close() {
   threads.clear();
   // An open pass that is closed has no caller left to tell.
   if (running != nullptr) (void)impl_->WriteTrace();
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->chunk_cache.reset();
+  }
   // What batches still hold goes back when they do.
   impl_->budget->recycler()->Close();
 }
