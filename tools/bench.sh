@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Micro-benchmarks in a Release tree of their own, then rows/s of the loader beside the
-# decode limit, which that tree has a program for. Arguments go to
-# bench/loaders/loaders.py (--rows, --pairs). JSON in build/bench.
+# decode limit, which that tree has a program for, what a script waits for, and memory:
+# some twenty minutes, ten of them of simulated training. Arguments go to
+# bench/loaders/loaders.py (--rows, --pairs). With PEERS=1 the peers' benchmark follows, which
+# installs them. JSON in build/bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/build.sh
@@ -19,3 +21,9 @@ if ! { cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DHEADRACE_
 fi
 build/bench/bench/headrace_benchmarks --benchmark_out=build/bench/micro.json 2>/dev/null
 python bench/loaders/loaders.py "$@"
+python bench/loaders/paths.py
+HEADRACE_CACHE_DIR="" python bench/loaders/moments.py  # counts anew
+python bench/memory/memory.py
+if [[ ${PEERS:-} == 1 ]]; then
+  python bench/peers/peers.py
+fi

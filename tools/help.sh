@@ -8,6 +8,7 @@ make build     .venv/bin/python with the package, .venv/bin/headrace, the C++ te
 make tidy      format, lint, types, layers, sizes (seconds)
 make docs      the documents' code runs and their links resolve
 make bench     C++ micro-benchmarks and rows/s of the loader beside Arrow's decode limit
+               make bench PEERS=1 compares with peers as well (installs them; 15 minutes more)
 make fuzz      libFuzzer targets, a minute each, or: make fuzz SECONDS=600
 make clean     remove build/ and .venv/
 TEXT

@@ -8,9 +8,7 @@ pair. Shown are the median and the range of the ratio over the pairs.
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ import headrace as hr
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import machine
 import work
 
 #: Of a loader; the first is not counted.
@@ -67,16 +66,6 @@ CASES = [
 ]
 
 
-def limit(program: Path, folder: Path, threads: int) -> tuple[float, float]:
-    """Return the rows a second of Arrow's decoding, and the bytes a second of memcpy."""
-    files = sorted(str(path) for path in folder.glob("*.parquet"))
-    columns = ",".join(work.COLUMNS)
-    command = [str(program), str(threads), str(EPOCHS - 1), columns, *files]
-    found = json.loads(subprocess.check_output(command, text=True))
-    rate = found["rows"] / statistics.median(found["seconds"])
-    return rate, found["copy_bytes_per_second"]
-
-
 def read(folder: Path, case: Case, rows: int) -> tuple[float, float, dict[str, Any]]:
     """Return the rows a second of the loader, the first batch's seconds, and the stats."""
     dataset = hr.open(str(folder)).select(*work.COLUMNS)
@@ -110,7 +99,7 @@ def measure(program: Path, folder: Path, case: Case, rows: int, pairs: int) -> M
     limits, rates, firsts = [], [], []
     stats: dict[str, Any] = {}
     for _ in range(pairs):
-        limits.append(limit(program, folder, case.threads)[0])
+        limits.append(machine.limit(program, folder, case.threads)[0])
         rate, first, stats = read(folder, case, rows)
         rates.append(rate)
         firsts.append(first)
@@ -142,27 +131,17 @@ def lines(results: list[Measured]) -> Iterator[str]:
         )
 
 
-def processor() -> str:
-    """Return the processor's name, as Linux tells it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
 def main() -> None:
     """Measure all cases; print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--data", type=Path, default=Path("build/bench/data"))
-    parser.add_argument(
-        "--limit", type=Path, default=Path("build/bench/bench/headrace_limit")
-    )
+    parser.add_argument("--limit", type=Path, default=machine.LIMIT)
     parser.add_argument("--json", type=Path, default=Path("build/bench/loaders.json"))
     arguments = parser.parse_args()
     folder = work.write(arguments.data, arguments.rows)
-    _, copied = limit(arguments.limit, folder, 1)
+    _, copied = machine.limit(arguments.limit, folder, 1)
     progress = tqdm(CASES, disable=not sys.stderr.isatty(), leave=False)
     results = [
         measure(arguments.limit, folder, case, arguments.rows, arguments.pairs)
@@ -173,7 +152,7 @@ def main() -> None:
     print(f"memcpy: {copied / 1e9:.1f} GB/s")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     document = {
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        "machine": {"processor": machine.processor(), "cores": os.cpu_count()},
         "rows": arguments.rows,
         "columns": work.COLUMNS,
         "copy_bytes_per_second": copied,

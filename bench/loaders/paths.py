@@ -6,9 +6,8 @@ docs/guide/performance.md lists what this prints.
 
 import argparse
 import datetime
-import json
 import statistics
-import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +19,9 @@ import headrace as hr
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import machine
 
 EPOCHS = 4
 
@@ -107,9 +109,7 @@ def main() -> None:
             rows = dataset.count_rows()
             seconds, paths = seconds_of(dataset)
             leaf = case.column + (".list.element" if case.name.startswith("list") else "")
-            command = [arguments.limit, "1", "3", leaf, folder / "part.parquet"]
-            found = json.loads(subprocess.check_output(command, text=True))
-            limit = found["rows"] / statistics.median(found["seconds"])
+            limit, _ = machine.limit(arguments.limit, folder, 1, [leaf])
             print(
                 f"{case.name:<20} {', '.join(paths[case.column]):<18} "
                 f"{rows / seconds / 1e6:>7.1f} {rows / seconds / limit:>8.2f}"

@@ -8,10 +8,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/page_pool.h"
 #include "pipeline/dataset_impl.h"
 #include "pipeline/pass.h"
 #include "pipeline/thread_executor.h"
 #include "plan/loader_state.h"
+#include "reader/chunk_cache.h"
 
 namespace headrace {
 namespace {
@@ -71,6 +73,7 @@ struct Loader::Impl {
   LoaderOptions options;
   std::unique_ptr<base::MemoryBudget> budget;
   reader::ReadCounters counters;
+  std::unique_ptr<reader::ChunkCache> chunk_cache;  // null: no filter
   reader::ReadContext read;
   std::shared_ptr<const pipeline::Scan> scan;
   pipeline::SurvivorCounts survivors;
@@ -86,6 +89,9 @@ struct Loader::Impl {
   bool cursor_loaded = false;
   bool closed = false;
   std::shared_ptr<Pass> pass;
+  std::shared_ptr<Pass> next_pass;  // begun by the workers of the one before
+  int64_t next_epoch = 0;           // its epoch
+  bool passed = false;              // a pass came to its end
   std::vector<std::jthread> threads;
   int64_t rows = 0;
   int64_t batches = 0;
@@ -102,6 +108,9 @@ struct Loader::Impl {
   Result<plan::EpochOrder> OrderOf(int64_t epoch) const;
   Result<plan::Deal> DealOf(const plan::EpochOrder& order, int64_t start) const;
   plan::LoaderState State(Cursor at) const;
+  /// The pass that begins at a position. Reads only what does not change while threads
+  /// run.
+  Result<std::shared_ptr<Pass>> MakePass(Cursor at) const;
   Result<std::shared_ptr<Pass>> EnsurePass();
   void EndPass();
   /// The consumer asks for a batch: it waits from now on.
@@ -165,8 +174,7 @@ Status Loader::Impl::Init() {
   ARROW_RETURN_NOT_OK(CheckOptions(options));
   ARROW_RETURN_NOT_OK(WriteTrace());  // fails now rather than after an epoch
   if (!options.trace.empty()) counters.timeline.StartTrace();
-  budget = std::make_unique<base::MemoryBudget>(arrow::default_memory_pool(),
-                                                options.memory_budget);
+  budget = std::make_unique<base::MemoryBudget>(base::PagePool(), options.memory_budget);
   read.table = dataset->table.get();
   read.pool = budget.get();
   read.counters = &counters;
@@ -186,6 +194,10 @@ Status Loader::Impl::Init() {
   }
   ARROW_RETURN_NOT_OK(PlanFor(order, rows_most));
   ARROW_RETURN_NOT_OK(budget->Reserve(dataset->table->footer_cache_bytes_used()));
+  if (memory.chunk_cache > 0) {
+    chunk_cache = std::make_unique<reader::ChunkCache>(memory.chunk_cache, budget.get());
+    read.cache = chunk_cache.get();
+  }
   ARROW_ASSIGN_OR_RAISE(survivors, scan->CountSurvivors(read, executor));
   int64_t total = 0;
   for (int64_t count : *survivors) total += count;
@@ -240,19 +252,35 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
     return Error(ErrorKind::kConflict, "the loader is closed: make a new one");
   }
   if (pass != nullptr) return pass;
-  ARROW_ASSIGN_OR_RAISE(auto of, OrderOf(cursor.epoch));
-  ARROW_ASSIGN_OR_RAISE(auto deal, DealOf(of, cursor.samples));
+  if (next_pass != nullptr && next_epoch == cursor.epoch && cursor.samples == 0) {
+    pass = std::move(next_pass);
+  } else {
+    next_pass.reset();
+    ARROW_ASSIGN_OR_RAISE(pass, MakePass(cursor));
+  }
   cursor_loaded = false;
-  pass = std::make_shared<Pass>(&context, std::move(of), std::move(deal));
+  // Who goes through a second epoch is expected to go through a third.
+  if (passed) {
+    pass->set_make_next(
+        [this, epoch = cursor.epoch + 1] { return MakePass({epoch, 0}); });
+  }
   for (int t = 0; t < options.num_threads; ++t) {
     threads.emplace_back([running = pass] { running->Work(); });
   }
   return pass;
 }
 
+Result<std::shared_ptr<Pass>> Loader::Impl::MakePass(Cursor at) const {
+  ARROW_ASSIGN_OR_RAISE(auto of, OrderOf(at.epoch));
+  ARROW_ASSIGN_OR_RAISE(auto deal, DealOf(of, at.samples));
+  return std::make_shared<Pass>(&context, std::move(of), std::move(deal));
+}
+
 // Under mutex.
 void Loader::Impl::EndPass() {
   if (pass == nullptr) return;
+  next_pass = pass->TakeNext();
+  next_epoch = pass->epoch() + 1;
   pass->Stop();
   threads.clear();  // joins
   batch_wait += pass->batch_wait();
@@ -301,6 +329,7 @@ Result<std::optional<TensorBatch>> Loader::Next() {
   ARROW_RETURN_NOT_OK(next.status());
   if (!next->has_value()) {
     if (pass == impl_->pass) impl_->EndPass();
+    impl_->passed = true;
     ARROW_RETURN_NOT_OK(impl_->WriteTrace());
     // A pass without steps (an empty table) ends here; others have moved on with their
     // last.
@@ -391,6 +420,7 @@ Status Loader::LoadStateJson(const std::string& json) {
     return impl_->PlanFor(impl_->order, rows);
   };
   impl_->EndPass();
+  impl_->next_pass.reset();
   Status status = check();
   if (!status.ok()) {
     impl_->order = before;
@@ -477,6 +507,7 @@ void Loader::Close() {
     std::lock_guard lock(impl_->mutex);
     impl_->closed = true;
     running = std::move(impl_->pass);
+    impl_->next_pass.reset();
     threads = std::move(impl_->threads);
   }
   if (running != nullptr) running->Stop();

@@ -187,7 +187,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
             " for open pages; give more memory, or a smaller shuffle_window_rows, "
             "batch_size or selection");
   }
-  // A quarter of what is left goes into larger reads, an eighth into steps that are
+  // A quarter of what is left goes into larger reads, another into keeping what is read
+  // more than once, an eighth into steps that are
   // assembled together, the rest into running ahead.
   if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
     const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
@@ -203,6 +204,10 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       std::clamp(kReadBufferMin + spare / 2 / std::max<int64_t>(1, chunks),
                  kReadBufferMin, kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
+  if (needs.filtered) {
+    plan.chunk_cache = spare;
+    plan.readers += spare;
+  }
   return plan;
 }
 

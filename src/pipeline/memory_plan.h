@@ -37,6 +37,9 @@ struct MemoryPlan {
   int64_t steps_together = 1;
   int64_t read_buffer_bytes = 0;
   int64_t tile_rows = 0;
+  /// For column chunks that are read more than once, as they are under a filter; in
+  /// `readers`.
+  int64_t chunk_cache = 0;
 };
 
 /// What the plan is made of.

@@ -84,6 +84,7 @@ std::vector<Pass::Need> Pass::NeedsOf(int64_t step, int64_t steps) const {
 void Pass::Stop() {
   std::lock_guard lock(mutex_);
   stop_ = true;
+  if (next_ != nullptr) next_->Stop();
   work_.notify_all();
   ready_.notify_all();
 }
@@ -149,12 +150,57 @@ std::optional<int> Pass::PickFill() const {
     best_id = id;
   }
   if (best == nullptr) return std::nullopt;
-  const int64_t rows = HeldWindowRows() + best->stream->next().rows;
-  const int64_t bytes = rows * context_->memory->window_row_bytes;
-  const int64_t budget = context_->budget->budget() - context_->memory->readers -
-                         2 * context_->memory->batch;
-  if (bytes > budget) return std::nullopt;
+  if (!HasRoomFor(best->stream->next().rows)) return std::nullopt;
   return best_id;
+}
+
+bool Pass::HasRoomFor(int64_t rows) const {
+  const MemoryPlan& memory = *context_->memory;
+  const int64_t bytes = (HeldWindowRows() + rows) * memory.window_row_bytes;
+  const int64_t budget = context_->budget->budget() - 2 * memory.batch;
+  if (bytes > budget - memory.readers) return false;
+  // Where widths are estimates, what is really held has the last word; a window that is
+  // being filled may come to hold its rows twice.
+  const int64_t filling = 2 * (filling_rows_ + rows) * memory.window_row_bytes;
+  return context_->budget->bytes_allocated() + filling <= budget;
+}
+
+std::shared_ptr<Pass> Pass::NextToFill() {
+  if (make_next_ == nullptr) return next_;
+  for (const auto& [id, state] : streams_) {
+    if (state.filling || !state.failure.ok() || !state.stream->exhausted()) {
+      return nullptr;
+    }
+  }
+  // What is wrong with it is told when it is asked for.
+  auto made = make_next_();
+  make_next_ = nullptr;
+  if (made.ok()) next_ = std::move(*made);
+  return next_;
+}
+
+std::shared_ptr<Pass> Pass::TakeNext() {
+  std::lock_guard lock(mutex_);
+  make_next_ = nullptr;
+  return std::move(next_);
+}
+
+bool Pass::FillFirst(std::vector<uint32_t>* placement) {
+  std::unique_lock lock(mutex_);
+  if (stop_ || first_failed_) return false;
+  for (auto& [id, state] : streams_) {
+    if (id == plan::SampleRef::kRemainder || state.filling || !state.ready.empty() ||
+        !state.failure.ok() || state.stream->exhausted()) {
+      continue;
+    }
+    if (!HasRoomFor(state.stream->next().rows)) return false;
+    DoFill(id, &lock, placement);
+    // It is read again when it is needed, and fails then if it still does.
+    first_failed_ = !state.failure.ok();
+    state.failure = Status::OK();
+    return true;
+  }
+  return false;
 }
 
 std::optional<Pass::Job> Pass::PickJob() {
@@ -167,8 +213,17 @@ std::optional<Pass::Job> Pass::PickJob() {
 void Pass::Work() {
   std::vector<uint32_t> placement;
   std::unique_lock lock(mutex_);
+  bool nothing_ahead = false;
   while (!stop_) {
     const auto job = PickJob();
+    const auto next = job || nothing_ahead ? nullptr : NextToFill();
+    if (next != nullptr) {
+      lock.unlock();
+      nothing_ahead = !next->FillFirst(&placement);
+      lock.lock();
+      continue;
+    }
+    nothing_ahead = false;
     if (!job) {
       const base::Timed timed(&context_->read->counters->timeline, base::Activity::kIdle);
       work_.wait(lock);

@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -57,6 +58,14 @@ class Pass {
   Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal);
   ~Pass();
 
+  /// Makes the pass that is expected to come next.
+  using MakeNext = std::function<Result<std::shared_ptr<Pass>>()>;
+  /// Has workers that find nothing left to read fill the first windows of the next pass,
+  /// as far as the budget allows. Before any `Work`.
+  void set_make_next(MakeNext make_next) { make_next_ = std::move(make_next); }
+  /// The next pass, if its windows were begun, to be gone on with; null otherwise. Once.
+  std::shared_ptr<Pass> TakeNext();
+
   /// Does jobs until `Stop`; called by each worker.
   void Work();
   /// Ends all waits and jobs. Any thread.
@@ -67,6 +76,7 @@ class Pass {
   /// As Next, but only waits; false after `timeout_ms`.
   bool WaitReady(int64_t timeout_ms);
 
+  int64_t epoch() const { return order_.spec().epoch; }
   int64_t steps() const { return deal_.steps(); }
   /// Nanoseconds for which the next step lacked windows while nothing was assembled.
   int64_t batch_wait();
@@ -105,6 +115,12 @@ class Pass {
   bool CanAssemble();
   std::optional<int> PickFill() const;
   int64_t HeldWindowRows() const;
+  /// Rows of a window that is only to be ahead fit what is left of the budget.
+  bool HasRoomFor(int64_t rows) const;
+  /// The next pass, once there is nothing left to read for this one; else null.
+  std::shared_ptr<Pass> NextToFill();
+  /// Fills a first window that has room; false if there is none.
+  bool FillFirst(std::vector<uint32_t>* placement);
   bool Finished() const { return delivered_ == deal_.steps() || stop_; }
 
   void DoFill(int stream, std::unique_lock<std::mutex>* lock,
@@ -140,6 +156,9 @@ class Pass {
   int64_t filling_rows_ = 0;
   std::deque<ReadyBatch> batches_;
   Status failure_;
+  MakeNext make_next_;
+  std::shared_ptr<Pass> next_;
+  bool first_failed_ = false;  // of FillFirst
 };
 
 }  // namespace headrace::pipeline

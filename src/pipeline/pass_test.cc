@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <headrace/loader.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/cpp/lake.h"
@@ -99,6 +101,55 @@ TEST_F(PassTest, BatchesOfAnySizeAreAligned) {
       }
     }
   }
+}
+
+// The ids of what is left of an epoch.
+std::vector<int64_t> Ids(Loader* loader) {
+  std::vector<int64_t> all;
+  while (auto batch = Check(loader->Next())) {
+    const auto ids = Values<int64_t>(Of(*batch, "id"));
+    all.insert(all.end(), ids.begin(), ids.end());
+  }
+  return all;
+}
+
+/// Lets workers fill first windows of the next epoch, which they may do from the second
+/// epoch on once they have read this one: 64 rows are left to be taken.
+void LetWorkersRunAhead(Loader* loader, int64_t steps) {
+  for (int64_t step = 0; step < steps - 1; ++step) ASSERT_TRUE(Check(loader->Next()));
+  const int64_t opened = loader->stats().row_groups_opened;
+  for (int i = 0; i < 1000 && loader->stats().row_groups_opened == opened; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+TEST_F(PassTest, AnEpochThatWasBegunAheadIsTheSameEpoch) {
+  const Dataset dataset = Write();
+  std::vector<std::vector<int64_t>> expected;
+  for (int64_t epoch = 0; epoch < 6; ++epoch) {
+    options_.epoch = epoch;
+    expected.push_back(Ids(Check(Loader::Make(dataset, options_)).get()));
+  }
+  options_.epoch = 0;
+  auto loader = Check(Loader::Make(dataset, options_));
+  const int64_t steps = Check(loader->Steps());
+  EXPECT_EQ(Ids(loader.get()), expected[0]);
+  const int64_t of_an_epoch = loader->stats().row_groups_opened;
+  LetWorkersRunAhead(loader.get(), steps);
+  EXPECT_GT(loader->stats().row_groups_opened, 2 * of_an_epoch);
+  ASSERT_TRUE(Check(loader->Next()));
+  EXPECT_FALSE(Check(loader->Next()));
+  const std::string state = Check(loader->StateJson());
+  EXPECT_TRUE(loader->SetEpoch(2).ok());  // as loops do: what was begun is gone on with
+  EXPECT_EQ(Ids(loader.get()), expected[2]);
+  LetWorkersRunAhead(loader.get(), steps);
+  EXPECT_TRUE(loader->SetEpoch(5).ok());  // another one: it is let go
+  EXPECT_EQ(Ids(loader.get()), expected[5]);
+  LetWorkersRunAhead(loader.get(), steps);
+  EXPECT_TRUE(loader->LoadStateJson(state).ok());
+  EXPECT_EQ(Ids(loader.get()), expected[2]);
+  LetWorkersRunAhead(loader.get(), steps);
+  loader->Close();
 }
 
 TEST_F(PassTest, TensorsOfADTypeShareMemoryAndKeepItWhenOthersGo) {

@@ -7,30 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "reader/chunk_stream.h"
-
 namespace headrace::reader {
 namespace {
 
 // What parquet-cpp allows for, too.
 constexpr int64_t kHeaderForgotten = 100;
-
-/// Where the pages of a column chunk lie, dictionary included.
-Result<ByteRange> BytesOf(const ColumnChunk& chunk,
-                          const parquet::ColumnChunkMetaData& column) {
-  ByteRange bytes{column.data_page_offset(), column.total_compressed_size()};
-  if (column.has_dictionary_page() && column.dictionary_page_offset() > 0) {
-    bytes.offset = std::min(bytes.offset, column.dictionary_page_offset());
-  }
-  // Old parquet-mr forgot the dictionary page's header in the size (PARQUET-816).
-  if (chunk.file->metadata()->writer_version().VersionLt(
-          parquet::ApplicationVersion::PARQUET_816_FIXED_VERSION())) {
-    ARROW_ASSIGN_OR_RAISE(const int64_t file_size, chunk.input->GetSize());
-    bytes.size +=
-        std::min<int64_t>(kHeaderForgotten, file_size - bytes.offset - bytes.size);
-  }
-  return bytes;
-}
 
 std::unique_ptr<parquet::PageReader> PagerOf(const ColumnChunk& chunk,
                                              const parquet::ColumnChunkMetaData& column,
@@ -85,6 +66,22 @@ Result<std::unique_ptr<parquet::PageReader>> SeekPage(
 }
 
 }  // namespace
+
+Result<ByteRange> BytesOf(const ColumnChunk& chunk,
+                          const parquet::ColumnChunkMetaData& column) {
+  ByteRange bytes{column.data_page_offset(), column.total_compressed_size()};
+  if (column.has_dictionary_page() && column.dictionary_page_offset() > 0) {
+    bytes.offset = std::min(bytes.offset, column.dictionary_page_offset());
+  }
+  // Old parquet-mr forgot the dictionary page's header in the size (PARQUET-816).
+  if (chunk.file->metadata()->writer_version().VersionLt(
+          parquet::ApplicationVersion::PARQUET_816_FIXED_VERSION())) {
+    ARROW_ASSIGN_OR_RAISE(const int64_t file_size, chunk.input->GetSize());
+    bytes.size +=
+        std::min<int64_t>(kHeaderForgotten, file_size - bytes.offset - bytes.size);
+  }
+  return bytes;
+}
 
 Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf,
                              arrow::MemoryPool* pool) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "reader/chunk_stream.h"
 #include "reader/column_source.h"
 
 namespace headrace::reader {
@@ -19,6 +20,10 @@ struct ChunkPages {
   /// Rows of the row group before the first page that the pager gives.
   int64_t passed = 0;
 };
+
+/// Where the pages of a column chunk lie, dictionary included.
+Result<ByteRange> BytesOf(const ColumnChunk& chunk,
+                          const parquet::ColumnChunkMetaData& column);
 
 /// Opens a leaf's pages at chunk.first_row: the page that holds it by the offset index,
 /// else the first of the chunk. Throws what Parquet throws.

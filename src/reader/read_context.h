@@ -19,6 +19,8 @@
 
 namespace headrace::reader {
 
+class ChunkCache;
+
 /// Ways from a column chunk to values, a bit each: a column may take several, file by
 /// file.
 enum DecodePath : unsigned {
@@ -82,6 +84,8 @@ struct ReadContext {
   int64_t read_buffer_bytes = 128 << 10;
   /// Rows decoded at a time.
   int64_t tile_rows = 64 << 10;
+  /// Where chunks are kept that are read more than once; null: nowhere.
+  ChunkCache* cache = nullptr;
   /// Damaged values of selected columns are delivered as such; else they are an error.
   bool tolerant = false;
 };

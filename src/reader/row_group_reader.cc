@@ -2,11 +2,15 @@
 
 #include <arrow/compute/api.h>
 
+#include <algorithm>
 #include <atomic>
+#include <limits>
 #include <utility>
 
 #include "base/one_line.h"
 #include "reader/catch_parquet.h"
+#include "reader/chunk_cache.h"
+#include "reader/chunk_pages.h"
 #include "reader/file_schema.h"
 #include "schema/column_path.h"
 
@@ -161,6 +165,9 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
                                                 file.arrow_properties, &file.manifest);
   });
   if (!opened.ok()) return WithContext(opened, context.table->DisplayPath(fragment));
+  if (context.cache != nullptr) {
+    ARROW_RETURN_NOT_OK(reader->ReadAhead(context, first_row, columns));
+  }
   ++context.counters->row_groups_opened;
   for (const ReadColumn& column : columns) {
     reader->fields_.push_back(column.field);
@@ -171,6 +178,49 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   }
   reader->noted_.resize(columns.size());
   return reader;
+}
+
+Status RowGroupReader::ReadAhead(const ReadContext& context, int64_t first_row,
+                                 const std::vector<ReadColumn>& columns) {
+  return CatchParquet([&]() -> Status {
+    ColumnChunk chunk;
+    chunk.file = file_->parquet.get();
+    chunk.input = file_->input;
+    const auto group = file_->metadata->RowGroup(file_->row_group);
+    std::vector<ByteRange> ranges;
+    for (const ReadColumn& column : columns) {
+      const auto* field = column.partition >= 0
+                              ? nullptr
+                              : FindField(file_->manifest.schema_fields, column.path);
+      if (field == nullptr) continue;
+      std::vector<int> leaves;
+      CollectLeaves(*field, &leaves);
+      for (const int leaf : leaves) {
+        ARROW_ASSIGN_OR_RAISE(const ByteRange bytes,
+                              BytesOf(chunk, *group->ColumnChunk(leaf)));
+        // Of a damaged footer anything may come; whoever reads the chunk says so.
+        if (bytes.offset >= 0 && bytes.size > 0) ranges.push_back(bytes);
+      }
+    }
+    if (first_row > 0) {
+      // Parquet reads the offset indexes of all columns of a row group at once.
+      int64_t begin = std::numeric_limits<int64_t>::max();
+      int64_t end = 0;
+      for (int leaf = 0; leaf < group->num_columns(); ++leaf) {
+        if (const auto index = group->ColumnChunk(leaf)->GetOffsetIndexLocation()) {
+          begin = std::min(begin, index->offset);
+          end = std::max(end, index->offset + index->length);
+        }
+      }
+      if (begin >= 0 && begin < end) ranges.push_back({begin, end - begin});
+    }
+    ARROW_ASSIGN_OR_RAISE(auto blocks,
+                          context.cache->Get(fragment_, ranges, file_->input.get()));
+    file_->input = WithBlocks(file_->input, std::move(blocks));
+    file_->parquet = parquet::ParquetFileReader::Open(file_->input, file_->properties,
+                                                      file_->metadata);
+    return Status::OK();
+  });
 }
 
 Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,

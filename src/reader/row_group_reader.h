@@ -41,6 +41,9 @@ class RowGroupReader {
  private:
   struct OpenFile;
   RowGroupReader();
+  /// Has the chunks of the columns read once for all that share context.cache.
+  Status ReadAhead(const ReadContext& context, int64_t first_row,
+                   const std::vector<ReadColumn>& columns);
   Status OpenColumn(const ReadContext& context, int64_t fragment, int64_t first_row,
                     const ReadColumn& column);
   /// The error with file, row group and column put before it.

@@ -1,0 +1,172 @@
+"""What a training script waits for, and what it does not: on the table of bench/work.py.
+
+- First batch: from asking for it to having it, in the time that reading one shuffle window
+  takes at the loader's own rate. Bound: 1.3.
+- Resuming: from `load_state_dict` to the first batch, in a fresh start's time to it.
+- Counting a filter's survivors: rows a second, in those of Arrow's decode of the filter's
+  columns. Bound: 0.7.
+- Opening a table of 10,000 files whose footers are in the page cache. Bound: 2 s.
+- Utilisation under a simulated training step (a sleep of a fixed length a batch, as MLPerf
+  Storage does): the sleeps' part of the loop's time. Bound: 99 %.
+
+Medians over rounds.
+"""
+
+import argparse
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import headrace as hr
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import machine
+import work
+
+ROUNDS = 5
+WINDOW_ROWS = 1 << 20
+FILES = 10_000
+#: Seconds of a simulated training step on 4096 rows; the loader needs some 2 % of that.
+STEP = 0.01
+
+
+def loader_of(folder: Path, threads: int) -> hr.Loader:
+    """The loader of bench/loaders."""
+    dataset = hr.open(folder).select(*work.COLUMNS)
+    return dataset.loader(
+        batch_size=4096,
+        seed=7,
+        shuffle_window_rows=WINDOW_ROWS,
+        num_threads=threads,
+        to="torch",
+    )
+
+
+def seconds_to_first(loader: hr.Loader) -> float:
+    """From asking for the first batch to having it."""
+    begin = time.perf_counter()
+    next(iter(loader))
+    return time.perf_counter() - begin
+
+
+def epoch_seconds(loader: hr.Loader) -> float:
+    """Seconds of an epoch of a consumer that does nothing."""
+    begin = time.perf_counter()
+    for _ in loader:
+        pass
+    return time.perf_counter() - begin
+
+
+def beginnings(folder: Path, rows: int, threads: int) -> Iterator[str]:
+    """First batch, and resuming."""
+    with loader_of(folder, threads) as loader:
+        epoch_seconds(loader)
+        epoch = statistics.median(epoch_seconds(loader) for _ in range(3))
+        window = epoch * WINDOW_ROWS / rows
+        firsts = [seconds_to_first(loader) for _ in range(ROUNDS)]
+        first = statistics.median(firsts)
+        for _ in itertools.islice(loader, len(loader) // 2 + 7):
+            pass
+        state = loader.state_dict()
+        resumed = []
+        for _ in range(ROUNDS):
+            loader.load_state_dict(state)
+            resumed.append(seconds_to_first(loader))
+    again = statistics.median(resumed)
+    yield (
+        f"first batch, {threads} threads: {first:.3f} s, {first / window:.2f} of a window's "
+        f"{window:.3f} s"
+    )
+    yield f"resumed, {threads} threads: {again:.3f} s, {again / first:.2f} of a fresh start's"
+
+
+def counting(folder: Path, rows: int, limit: Path, threads: int) -> Iterator[str]:
+    """Counting a filter's survivors."""
+    ratios = []
+    rates = []
+    for i in range(ROUNDS):
+        chosen = hr.open(folder).select("f0").where(f"f1 > 0.1 and i1 < {500 + i}")
+        begin = time.perf_counter()
+        chosen.loader(batch_size=4096, num_threads=threads).close()
+        rates.append(rows / (time.perf_counter() - begin))
+        found, _ = machine.limit(limit, folder, threads, ["f1", "i1"])
+        ratios.append(rates[-1] / found)
+    yield (
+        f"counting survivors, {threads} threads: {statistics.median(rates) / 1e6:.1f} Mrows/s, "
+        f"{statistics.median(ratios):.2f} of Arrow's decode of the filter's columns"
+    )
+
+
+def opening() -> Iterator[str]:
+    """Opening many files."""
+    with tempfile.TemporaryDirectory() as name:
+        table = pa.table({f"x{i}": pa.array(range(10), pa.float32()) for i in range(20)})
+        path = Path(name) / "part-0.parquet"
+        pq.write_table(table, path)
+        content = path.read_bytes()
+        for i in range(1, FILES):
+            (Path(name) / f"part-{i}.parquet").write_bytes(content)
+        seconds = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            hr.open(name)
+            seconds.append(time.perf_counter() - begin)
+    yield f"opening {FILES} files of 20 columns: {statistics.median(seconds):.2f} s"
+
+
+def utilisation(folder: Path, minutes: float, threads: int) -> Iterator[str]:
+    """A training step of a fixed length."""
+    with loader_of(folder, threads) as loader:
+        epoch_seconds(loader)
+        quiet = not sys.stderr.isatty()
+        until = time.monotonic() + 60 * minutes
+        slept = 0.0
+        begin = time.perf_counter()
+        bar = tqdm(desc="steps", disable=quiet, leave=False)
+        while time.monotonic() < until:
+            for _ in loader:
+                asleep = time.perf_counter()
+                time.sleep(STEP)
+                slept += time.perf_counter() - asleep
+                bar.update()
+                if time.monotonic() >= until:
+                    break
+        total = time.perf_counter() - begin
+        bar.close()
+    yield (
+        f"utilisation, {threads} threads: {100 * slept / total:.2f} % over {total:.0f} s of "
+        f"steps of {1e3 * STEP:.2f} ms"
+    )
+
+
+def main() -> None:
+    """Measure; print a line each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--minutes", type=float, default=10, help="of simulated steps")
+    parser.add_argument("--data", type=Path, default=Path("build/bench/data"))
+    parser.add_argument(
+        "--limit", type=Path, default=Path("build/bench/bench/headrace_limit")
+    )
+    arguments = parser.parse_args()
+    folder = work.write(arguments.data, arguments.rows)
+    for threads in (1, 2):
+        for line in beginnings(folder, arguments.rows, threads):
+            print(line, flush=True)
+        for line in counting(folder, arguments.rows, arguments.limit, threads):
+            print(line, flush=True)
+    for line in itertools.chain(opening(), utilisation(folder, arguments.minutes, 2)):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
