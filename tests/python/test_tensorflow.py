@@ -178,6 +178,15 @@ with make(dataset.select("id", "hole"), shuffle=False) as loader:
     assert came == list(range(400))
 """
 
+# Python that exited amid a prefetch used to wait for TensorFlow's thread, and that for Python.
+EXITS = """
+running = []
+for seed in range(4):
+    loader = make(dataset.select("id"), batch_size=10, seed=seed)
+    running.append(iter(loader.to_tf_dataset().repeat().prefetch(100_000)))
+    next(running[-1])
+"""
+
 NO_COPY = """
 with make(dataset.select("id", "y", "vector")) as loader:
     convert, seen = loader._convert, []
@@ -224,6 +233,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(STATE, id="resumes_at_every_batch"),
         pytest.param(PASSES, id="older_and_closed_passes_are_refused"),
         pytest.param(NO_COPY, id="no_copies"),
+        pytest.param(EXITS, id="exits_amid_a_prefetch"),
         pytest.param(FIT, id="keras_fits"),
         pytest.param(FAILS, id="errors_reach_the_caller"),
     ],
@@ -236,6 +246,7 @@ def test_tf_data(program: str, path: Path) -> None:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    assert "Traceback" not in done.stderr, done.stderr[-4000:]
 
 
 def test_other_forms_have_no_tf_dataset(path: Path) -> None:

@@ -3,6 +3,10 @@
 The only module of the package that imports TensorFlow.
 """
 
+import atexit
+import os
+import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from .. import _native
-from ..errors import Unsupported
+from ..errors import HeadraceError, Unsupported
 from ..loader import Loader
 
 try:
@@ -68,23 +72,10 @@ def to_dataset(loader: Loader) -> tf.data.Dataset:
     """Return a dataset of whole batches; for `Loader.to_tf_dataset`."""
     spec = element_spec(loader)
     dtypes = [of.dtype for of in spec.values()]
-    nothing = [
-        tf.zeros([size or 0 for size in of.shape], of.dtype) for of in spec.values()
-    ]
-
-    def begin() -> np.int64:
-        return np.int64(loader._begin())
-
-    def take(number: tf.Tensor) -> list[tf.Tensor]:
-        # An older iterator's number is refused with a Conflict: it must not seem to end.
-        try:
-            batch = loader._next(int(number))
-        except StopIteration:
-            return [tf.constant(False), *nothing]
-        return [tf.constant(True), *batch.values()]
+    source = _Source(loader, spec)
 
     def one(number: tf.Tensor) -> tuple[tf.Tensor, Batch]:
-        more, *tensors = tf.py_function(take, [number], [tf.bool, *dtypes])
+        more, *tensors = tf.py_function(source.take, [number], [tf.bool, *dtypes])
         more.set_shape([])
         for tensor, of in zip(tensors, spec.values(), strict=True):
             tensor.set_shape(of.shape)
@@ -95,12 +86,72 @@ def to_dataset(loader: Loader) -> tf.data.Dataset:
         return batches.take_while(lambda more, _: more).map(lambda _, batch: batch)
 
     def first(_: tf.Tensor) -> tf.Tensor:
-        number = tf.numpy_function(begin, [], tf.int64)
+        number = tf.numpy_function(source.begin, [], tf.int64)
         number.set_shape([])
         return number
 
     passes = tf.data.Dataset.range(1).map(first).flat_map(steps)
     return passes.with_options(_in_step())
+
+
+class _Source:
+    """What tf.data calls, in threads of its own, also while Python exits."""
+
+    def __init__(self, loader: Loader, spec: dict[str, tf.TensorSpec]) -> None:
+        self._loader = loader
+        self._nothing = [
+            tf.zeros([size or 0 for size in of.shape], of.dtype) for of in spec.values()
+        ]
+        self.process = os.getpid()
+        self.calls = 0
+        self._exiting = False
+        _sources.add(self)
+
+    def begin(self) -> np.int64:
+        """Begin a pass and return its number; at exit of none, which has no batches."""
+        self.calls += 1
+        return np.int64(-1 if self._exiting else self._loader._begin())
+
+    def take(self, number: tf.Tensor) -> list[tf.Tensor]:
+        """Return whether there is a next batch, and the batch.
+
+        An older pass is refused with a Conflict: it must not seem to end.
+        """
+        self.calls += 1
+        try:
+            batch = self._loader._next(int(number))
+        except StopIteration:
+            return [tf.constant(False), *self._nothing]
+        except HeadraceError:
+            if not self._exiting:
+                raise
+            return [tf.constant(False), *self._nothing]
+        return [tf.constant(True), *batch.values()]
+
+    def end(self) -> None:
+        """End every pass."""
+        self._exiting = True
+        self._loader.close()
+
+
+_sources: weakref.WeakSet[_Source] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let no thread of tf.data be in a pass when Python exits, as TensorFlow waits for it."""
+    # A fork has no threads of its parent's.
+    sources = [source for source in _sources if source.process == os.getpid()]
+    for source in sources:
+        source.end()
+    if not sources:
+        return
+    calls = -1
+    for _ in range(40):  # two seconds at most, for pipelines that ask without an end
+        before, calls = calls, sum(source.calls for source in sources)
+        if calls == before:
+            break
+        time.sleep(0.05)
 
 
 def _in_step() -> tf.data.Options:
