@@ -151,7 +151,7 @@ std::unique_ptr<ProcessLoader> Make(
     std::optional<int> world_size, std::optional<bool> drop_last,
     std::optional<bool> pad_last, std::optional<int> num_threads,
     std::optional<int64_t> memory_budget, bool arrow, std::string trace,
-    nb::object progress) {
+    const nb::object& progress) {
   LoaderOptions options;
   options.batch_size = batch_size.value_or(options.batch_size);
   options.shuffle = shuffle;

@@ -78,6 +78,18 @@ void DrawRound(const Round& round, const Target& target) {
              target.out_stride);
 }
 
+// Asks for the rows of a pack that are drawn after these: they are in runs too many and
+// too short for the processor to foresee. What is beyond the window is never touched.
+void PrefetchPackRows(const Round::Lane& lane, std::span<const Target> targets,
+                      int64_t row) {
+  for (const Target& target : targets) {
+    const uint8_t* const values = ValuesOf(lane, target, row);
+    for (int64_t at = 0; at < kPackRows * ByteWidth(target.plan->dtype); at += 64) {
+      __builtin_prefetch(values + at);
+    }
+  }
+}
+
 // Draws all columns of a pack that are delivered as they are stored, a tile at a time.
 void DrawRoundOfPack(const Round& round, std::span<const Target> targets) {
   const auto turn = static_cast<int64_t>(round.lanes.size());
@@ -90,6 +102,9 @@ void DrawRoundOfPack(const Round& round, std::span<const Target> targets) {
       for (size_t c = 0; c < columns.size(); ++c) {
         columns[c] = ValuesOf(round.lanes[static_cast<size_t>(l)], targets[c], k);
       }
+      const bool last = l + 1 == turn;
+      PrefetchPackRows(round.lanes[last ? 0 : static_cast<size_t>(l + 1)], targets,
+                       last ? k + kPackRows : k);
       uint8_t* const out = targets[0].out + (round.out + k * turn + l) * pack * width;
       Transpose(width, columns, rows, out, turn * pack);
     }

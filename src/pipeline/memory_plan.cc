@@ -126,7 +126,11 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   MemoryPlan plan;
   ARROW_ASSIGN_OR_RAISE(auto sizes, SampleSizes(table, *needs.read_columns));
   const auto& columns = *needs.columns;
+  const int64_t window_per_stream = std::min(
+      StreamRows(needs),
+      std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams));
   bool any_gathered = false;
+  int64_t fixed_window = 0;
   int64_t widest_value = 8;
   int64_t row_bytes = 0;
   for (size_t c = 0; c < sizes.size(); ++c) {
@@ -137,7 +141,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
     row_bytes += value;
     if (!selected) continue;
     if (fixed) {
-      plan.window_row_bytes += window::FixedColumnBytes(columns[c].stored_dtype, 1);
+      fixed_window +=
+          window::FixedColumnBytes(columns[c].stored_dtype, window_per_stream);
       plan.batch_row_bytes += ByteWidth(columns[c].dtype) + 1;
     } else {
       any_gathered = true;
@@ -145,13 +150,11 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       plan.batch_row_bytes += 4 * (value + 16);  // taken, joined, put in order, decoded
     }
   }
+  plan.window_row_bytes += (fixed_window + window_per_stream - 1) / window_per_stream;
   if (any_gathered) plan.window_row_bytes += 4;  // the inverse permutation
 
   const int64_t streams = std::max(1, needs.order.streams / needs.options.world_size);
   const int64_t window_rows = WindowRows(needs);
-  const int64_t window_per_stream = std::min(
-      StreamRows(needs),
-      std::max<int64_t>(1, needs.order.shuffle_window_rows / needs.order.streams));
   plan.windows = window_rows * plan.window_row_bytes;
   const int64_t batch_rows = needs.options.pad_last
                                  ? needs.options.batch_size

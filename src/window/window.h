@@ -32,7 +32,8 @@ struct WindowColumn {
   std::optional<DType> fixed;
 };
 
-/// Bytes of a fixed-width column's values and validity for some rows.
+/// Bytes of a fixed-width column's values and validity for some rows of a window, which
+/// are the more the more rows there are.
 int64_t FixedColumnBytes(DType dtype, int64_t rows);
 
 /// Filled by one thread, then read by one. Memory comes from the pool.
