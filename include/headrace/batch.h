@@ -73,4 +73,16 @@ struct TensorBatch {
   int Find(std::string_view name) const;
 };
 
+/// One step's rows of a batch that may hold several steps': small ones are assembled
+/// together.
+struct BatchPart {
+  std::shared_ptr<const TensorBatch> whole;
+  int64_t first = 0;
+  int64_t rows = 0;
+
+  bool is_whole() const { return rows == whole->rows; }
+  /// The part as a batch, whose tensors share the whole's memory.
+  TensorBatch Batch() const;
+};
+
 }  // namespace headrace

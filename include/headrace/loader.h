@@ -120,6 +120,9 @@ class Loader {
 
   /// The next batch, or nothing at the end of the epoch.
   Result<std::optional<TensorBatch>> Next();
+  /// As `Next`, without making tensors of the part: for frameworks to which the whole
+  /// can be handed at once. Parts of a whole follow each other.
+  Result<std::optional<BatchPart>> NextPart();
   /// Waits until `Next` would not block, at most `timeout_ms`; false if it still would.
   /// For callers that must look up now and then, as for Ctrl-C.
   Result<bool> WaitReady(int64_t timeout_ms);

@@ -22,14 +22,19 @@ struct ArrowColumn {
   std::shared_ptr<arrow::Array> array;
 };
 
-/// How tensors leave C++: as numpy arrays, as objects with `__dlpack__`, or as DLPack
-/// capsules. All share the batch's memory and own it. As capsules, (batch,) tensors of
-/// one dtype that follow each other in memory come as the rows of one.
-enum class Export { kNumpy, kDLPack, kCapsules };
+/// How tensors leave C++: as numpy arrays, as objects with `__dlpack__`, or as parts of a
+/// WholeBatch. All share the batch's memory and own it.
+enum class Export { kNumpy, kDLPack, kWhole };
 
-/// (rows, [(name, column), ...]); as capsules, (rows, [(names, column), ...]), where a
-/// column of several names is a matrix. Text columns are ArrowArray objects. Unsupported,
-/// naming the column, where numpy has no such type.
+/// (rows, [(name, column), ...]), as arrays or objects. Text columns are ArrowArray
+/// objects. Unsupported, naming the column, where numpy has no such type.
 nanobind::object ToPython(TensorBatch batch, Export to);
+
+/// Batches that were assembled together, for a framework that imports them at once and
+/// keeps in `tensors` what it made of them.
+struct WholeBatch {
+  std::shared_ptr<const TensorBatch> batch;
+  nanobind::object tensors = nanobind::none();
+};
 
 }  // namespace headrace::ext

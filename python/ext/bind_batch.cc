@@ -78,15 +78,14 @@ nb::dlpack::dtype Code(DType dtype) {
 }
 
 /// Memory as an array that owns it: no copy. Batches are the caller's, so they may be
-/// written to. `strides` count elements; null: none but those of the shape.
+/// written to.
 template <typename... Framework>
-nb::object Share(const Tensor& tensor, std::span<const size_t> shape,
-                 const int64_t* strides = nullptr) {
+nb::object Share(const Tensor& tensor, std::span<const size_t> shape) {
   using Owner = std::shared_ptr<arrow::Buffer>;
   nb::capsule owner(new Owner(tensor.buffer),
                     [](void* p) noexcept { delete static_cast<Owner*>(p); });
   nb::ndarray<Framework...> array(const_cast<uint8_t*>(tensor.data()), shape.size(),
-                                  shape.data(), owner, strides, Code(tensor.dtype));
+                                  shape.data(), owner, nullptr, Code(tensor.dtype));
   return nb::cast(std::move(array));
 }
 
@@ -134,8 +133,9 @@ size_t CountInLine(const TensorBatch& batch, size_t first, int64_t* distance) {
   return count;
 }
 
-nb::list Capsules(const TensorBatch& batch) {
-  nb::list columns;
+nb::list Lines(const WholeBatch& whole) {
+  const TensorBatch& batch = *whole.batch;
+  nb::list lines;
   for (size_t first = 0; first < batch.columns.size();) {
     int64_t distance = 0;
     const size_t count = CountInLine(batch, first, &distance);
@@ -144,9 +144,10 @@ nb::list Capsules(const TensorBatch& batch) {
       if (count == 1) {
         column = ShareWhole<>(*tensor);
       } else {
-        const size_t shape[2] = {count, static_cast<size_t>(tensor->shape[0])};
-        const int64_t strides[2] = {distance / ByteWidth(tensor->dtype), 1};
-        column = Share<>(*tensor, shape, strides);
+        distance /= ByteWidth(tensor->dtype);
+        const size_t last = (count - 1) * static_cast<size_t>(distance);
+        const size_t elements = last + static_cast<size_t>(batch.rows);
+        column = Share<>(*tensor, {&elements, 1});
       }
     } else {
       column = nb::cast(
@@ -154,16 +155,15 @@ nb::list Capsules(const TensorBatch& batch) {
     }
     nb::list names;
     for (size_t i = 0; i < count; ++i) names.append(batch.names[first + i].c_str());
-    columns.append(nb::make_tuple(names, column));
+    lines.append(nb::make_tuple(names, distance, column));
     first += count;
   }
-  return columns;
+  return lines;
 }
 
 }  // namespace
 
 nb::object ToPython(TensorBatch batch, Export to) {
-  if (to == Export::kCapsules) return nb::make_tuple(batch.rows, Capsules(batch));
   nb::list columns;
   for (size_t i = 0; i < batch.columns.size(); ++i) {
     nb::object column = Column(batch.names[i], std::move(batch.columns[i]), to);
@@ -179,6 +179,16 @@ void BindBatch(nb::module_& m) {
                "def __arrow_c_array__(self, requested_schema: object | None = None) -> "
                "tuple[object, object]"),
            "Capsules of the Arrow C data interface: no copy.");
+
+  nb::class_<WholeBatch>(m, "WholeBatch", "Batches that were assembled together.")
+      .def_prop_ro("rows", [](const WholeBatch& self) { return self.batch->rows; })
+      .def_rw("tensors", &WholeBatch::tensors, nb::arg().none(),
+              "What a framework made of it; None at first.")
+      .def("lines", &Lines,
+           nb::sig("def lines(self) -> list[tuple[list[str], int, typing.Any]]"),
+           "The columns, [(names, distance, column), ...]. (batch,) tensors of one dtype "
+           "that lie in one memory at equal distances come together, as a flat capsule "
+           "with `distance` elements from the first of one to that of the next.");
 }
 
 }  // namespace headrace::ext

@@ -43,60 +43,6 @@ class ProcessLoader {
   ProcessLoader(const ProcessLoader&) = delete;
   ProcessLoader& operator=(const ProcessLoader&) = delete;
 
-  /// Runs `call(loader)` with the GIL released, one at a time.
-  template <typename Call>
-  auto With(Call&& call) {
-    CheckProcess();
-    return Released([&] {
-      std::lock_guard lock(mutex_);
-      return call(*loader_);
-    });
-  }
-
-  void Close() {
-    CheckProcess();
-    closed_ = true;
-    const WithoutGil released;
-    loader_->Close();
-  }
-
-  /// Does what ends the pass under way, and says which one is next.
-  template <typename Call>
-  int64_t EndPass(Call&& call) {
-    return With([&](Loader& loader) -> Result<int64_t> {
-      ARROW_RETURN_NOT_OK(call(loader));
-      ended_ = false;
-      return ++pass_;
-    });
-  }
-
-  /// The next batch of a pass, or None at its end, however many threads ask.
-  nb::object Next(Export to, int64_t pass) {
-    CheckProcess();
-    if (closed_)
-      Raise(Error(ErrorKind::kConflict, "the loader is closed: make another one"));
-    std::unique_lock turn(turn_, std::defer_lock);
-    WaitFor([&] {
-      const WithoutGil released;
-      return turn.try_lock_for(kSignalCheck);
-    });
-    if (IsOver(pass)) return nb::none();
-    WaitFor([&] {
-      return With([](Loader& loader) { return loader.WaitReady(kSignalCheck.count()); });
-    });
-    if (IsOver(pass)) return nb::none();
-    std::optional<TensorBatch> batch =
-        With([&](Loader& loader) -> Result<std::optional<TensorBatch>> {
-          if (pass != pass_) return Stale();
-          return loader.Next();
-        });
-    if (!batch) {
-      ended_ = true;
-      return nb::none();
-    }
-    return ToPython(std::move(*batch), to);
-  }
-
  private:
   void CheckProcess() const {
     if (getpid() == process_) return;
@@ -106,6 +52,86 @@ class ProcessLoader {
             std::to_string(getpid()) +
             ", where its threads do not exist: make the loader in the process that uses "
             "it"));
+  }
+
+  template <typename Call>
+  auto Locked(Call&& call) {
+    return Released([&] {
+      std::lock_guard lock(mutex_);
+      return call(*loader_);
+    });
+  }
+
+ public:
+  /// Runs `call(loader)` with the GIL released, one at a time.
+  template <typename Call>
+  auto With(Call&& call) {
+    CheckProcess();
+    return Locked(call);
+  }
+
+  void Close() {
+    CheckProcess();
+    closed_ = true;
+    whole_.reset();
+    const WithoutGil released;
+    loader_->Close();
+  }
+
+  /// Does what ends the pass under way, and says which one is next.
+  template <typename Call>
+  int64_t EndPass(Call&& call) {
+    whole_.reset();
+    return With([&](Loader& loader) -> Result<int64_t> {
+      ARROW_RETURN_NOT_OK(call(loader));
+      ended_ = false;
+      return ++pass_;
+    });
+  }
+
+  /// The next batch of a pass, or None at its end, however many threads ask.
+  nb::object Next(Export to, int64_t pass) {
+    std::optional<BatchPart> part = NextPart(pass);
+    if (!part) return nb::none();
+    if (to != Export::kWhole) return ToPython(part->Batch(), to);
+    if (!whole_.is_valid() || nb::cast<WholeBatch&>(whole_).batch != part->whole) {
+      whole_ = nb::cast(WholeBatch{part->whole});
+    }
+    nb::object next = nb::make_tuple(part->rows, part->first, whole_);
+    if (part->first + part->rows >= part->whole->rows) whole_.reset();
+    return next;
+  }
+
+  nb::object EmptyBatch(Export to) {
+    TensorBatch batch = With([](Loader& loader) { return loader.EmptyBatch(); });
+    if (to != Export::kWhole) return ToPython(std::move(batch), to);
+    return nb::make_tuple(
+        0, 0, WholeBatch{std::make_shared<const TensorBatch>(std::move(batch))});
+  }
+
+ private:
+  std::optional<BatchPart> NextPart(int64_t pass) {
+    CheckProcess();
+    if (closed_)
+      Raise(Error(ErrorKind::kConflict, "the loader is closed: make another one"));
+    std::unique_lock turn(turn_, std::defer_lock);
+    WaitFor([&] {
+      const WithoutGil released;
+      return turn.try_lock_for(kSignalCheck);
+    });
+    if (IsOver(pass)) return std::nullopt;
+    WaitFor([&] {
+      return Locked(
+          [](Loader& loader) { return loader.WaitReady(kSignalCheck.count()); });
+    });
+    if (IsOver(pass)) return std::nullopt;
+    std::optional<BatchPart> part =
+        Locked([&](Loader& loader) -> Result<std::optional<BatchPart>> {
+          if (pass != pass_) return Stale();
+          return loader.NextPart();
+        });
+    ended_ = !part;
+    return part;
   }
 
   /// Asks until it is so, and looks for Ctrl-C between.
@@ -141,6 +167,7 @@ class ProcessLoader {
   std::atomic<bool> closed_{false};
   std::atomic<int64_t> pass_{0};
   std::atomic<bool> ended_{false};
+  nb::object whole_;  // of the last part, if there are more; under the GIL
 };
 
 std::unique_ptr<ProcessLoader> Make(
@@ -189,7 +216,7 @@ void BindLoader(nb::module_& m) {
   nb::enum_<Export>(m, "Export", "How tensors leave C++.")
       .value("NUMPY", Export::kNumpy)
       .value("DLPACK", Export::kDLPack)
-      .value("CAPSULES", Export::kCapsules);
+      .value("WHOLE", Export::kWhole);
 
   nb::class_<ProcessLoader>(m, "Loader", "headrace::Loader, bound to its process.")
       .def_static("make", &Make, nb::arg("dataset"), nb::kw_only(),
@@ -202,21 +229,14 @@ void BindLoader(nb::module_& m) {
                   nb::arg("num_threads") = nb::none(),
                   nb::arg("memory_budget") = nb::none(), nb::arg("arrow") = false,
                   nb::arg("trace") = "", nb::arg("progress") = nb::none())
-      .def(
-          "next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
-          nb::sig("def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, "
-                  "typing.Any]]] | None"),
-          "(rows, [(name, column), ...]) of a pass, or None at its end.")
-      .def(
-          "empty_batch",
-          [](ProcessLoader& self, Export to) {
-            return ToPython(self.With([](Loader& loader) { return loader.EmptyBatch(); }),
-                            to);
-          },
-          nb::arg("to"),
-          nb::sig("def empty_batch(self, to: Export) -> tuple[int, list[tuple[str, "
-                  "typing.Any]]]"),
-          "A batch of no rows, as next gives it.")
+      .def("next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
+           nb::sig("def next(self, to: Export, number: int) -> typing.Any | None"),
+           "(rows, [(name, column), ...]) of a pass, or of WHOLE (rows, first row, "
+           "whole); "
+           "None at its end.")
+      .def("empty_batch", &ProcessLoader::EmptyBatch, nb::arg("to"),
+           nb::sig("def empty_batch(self, to: Export) -> typing.Any"),
+           "A batch of no rows, as next gives it.")
       .def(
           "batch_rows",
           [](ProcessLoader& self) {

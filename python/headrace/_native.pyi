@@ -11,6 +11,24 @@ class ArrowColumn:
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """Capsules of the Arrow C data interface: no copy."""
 
+class WholeBatch:
+    """Batches that were assembled together."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def tensors(self) -> object:
+        """What a framework made of it; None at first."""
+
+    @tensors.setter
+    def tensors(self, arg: object | None, /) -> None: ...
+
+    def lines(self) -> list[tuple[list[str], int, Any]]:
+        """
+        The columns, [(names, distance, column), ...]. (batch,) tensors of one dtype that lie in one memory at equal distances come together, as a flat capsule with `distance` elements from the first of one to that of the next.
+        """
+
 class ScanSummary:
     """What a scan will touch."""
 
@@ -75,7 +93,7 @@ class Export(enum.Enum):
 
     DLPACK = 1
 
-    CAPSULES = 2
+    WHOLE = 2
 
 class Loader:
     """headrace::Loader, bound to its process."""
@@ -83,10 +101,12 @@ class Loader:
     @staticmethod
     def make(dataset: Dataset, *, batch_size: int | None = None, shuffle: bool | None = None, seed: int | None = None, epoch: int | None = None, streams: int | None = None, shuffle_window_rows: int | None = None, rank: int | None = None, world_size: int | None = None, drop_last: bool | None = None, pad_last: bool | None = None, num_threads: int | None = None, memory_budget: int | None = None, arrow: bool = False, trace: str = '', progress: object | None = None) -> Loader: ...
 
-    def next(self, to: Export, number: int) -> tuple[int, list[tuple[str, Any]]] | None:
-        """(rows, [(name, column), ...]) of a pass, or None at its end."""
+    def next(self, to: Export, number: int) -> Any | None:
+        """
+        (rows, [(name, column), ...]) of a pass, or of WHOLE (rows, first row, whole); None at its end.
+        """
 
-    def empty_batch(self, to: Export) -> tuple[int, list[tuple[str, Any]]]:
+    def empty_batch(self, to: Export) -> Any:
         """A batch of no rows, as next gives it."""
 
     def batch_rows(self) -> int | None:

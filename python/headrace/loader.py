@@ -357,7 +357,7 @@ def _conversion(
     if to == "torch":
         from . import torch
 
-        return torch.converter(pin_memory), _native.Export.CAPSULES
+        return torch.converter(pin_memory), _native.Export.WHOLE
     if to == "jax":
         from . import jax
 

@@ -225,24 +225,6 @@ Status Assembler::Check(const batch::Drawing& drawing, size_t column) const {
   return Append(drawing, column, &making);
 }
 
-TensorBatch RowsOf(const TensorBatch& batch, int64_t from, int64_t rows) {
-  TensorBatch part;
-  part.rows = rows;
-  part.names = batch.names;
-  for (const BatchColumn& column : batch.columns) {
-    Tensor tensor = std::get<Tensor>(column);
-    const int64_t row_bytes = tensor.size() / tensor.shape[0] * ByteWidth(tensor.dtype);
-    tensor.shape[0] = rows;
-    // Of the whole memory, so that it is known which tensors share it.
-    const auto& whole =
-        tensor.buffer->parent() == nullptr ? tensor.buffer : tensor.buffer->parent();
-    const int64_t at = tensor.data() - whole->data() + from * row_bytes;
-    tensor.buffer = arrow::SliceMutableBuffer(whole, at, rows * row_bytes);
-    part.columns.emplace_back(std::move(tensor));
-  }
-  return part;
-}
-
 Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,
                    TensorBatch* batch) {
   ARROW_ASSIGN_OR_RAISE(

@@ -79,9 +79,6 @@ class Assembler {
   std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;  // null: drawn as fixed
 };
 
-/// Rows [from, from + rows) of a batch of tensors, which share its memory.
-TensorBatch RowsOf(const TensorBatch& batch, int64_t from, int64_t rows);
-
 /// Appends the boolean `valid` of a padded step.
 Status AppendValid(const std::vector<bool>& valid, arrow::MemoryPool* pool,
                    TensorBatch* batch);

@@ -324,6 +324,12 @@ Result<std::unique_ptr<Loader>> Loader::Make(const Dataset& dataset,
 }
 
 Result<std::optional<TensorBatch>> Loader::Next() {
+  ARROW_ASSIGN_OR_RAISE(std::optional<BatchPart> part, NextPart());
+  if (!part) return std::nullopt;
+  return part->Batch();
+}
+
+Result<std::optional<BatchPart>> Loader::NextPart() {
   std::unique_lock lock(impl_->mutex);
   ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
   const auto began = impl_->BeginWait();
@@ -344,7 +350,7 @@ Result<std::optional<TensorBatch>> Loader::Next() {
   pipeline::ReadyBatch& ready = **next;
   impl_->cursor.samples = ready.step.samples_after;
   if (ready.step.last) impl_->cursor = {impl_->cursor.epoch + 1, 0};
-  impl_->rows += ready.batch.rows;
+  impl_->rows += ready.part.rows;
   ++impl_->batches;
   impl_->rows_skipped += static_cast<int64_t>(ready.skipped.size());
   for (pipeline::SkippedRow& row : ready.skipped) {
@@ -353,7 +359,7 @@ Result<std::optional<TensorBatch>> Loader::Next() {
   }
   impl_->consuming = Clock::now();
   // Letting go of the pool takes the batch's memory out of the budget.
-  return std::move(ready.batch);
+  return std::move(ready.part);
 }
 
 Result<bool> Loader::WaitReady(int64_t timeout_ms) {

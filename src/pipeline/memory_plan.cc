@@ -29,6 +29,7 @@ constexpr int64_t kSmallTileRows = 1 << 10;
 // Rows, and steps, that are assembled at once where the budget allows.
 constexpr int64_t kRowsTogether = 8 << 10;
 constexpr int64_t kStepsTogetherMax = 256;
+constexpr int64_t kReadyMin = 4;
 // What allocators and small objects of an open column chunk take.
 constexpr int64_t kOpenChunkBytes = 8 << 10;
 
@@ -192,7 +193,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   }
   // A quarter of what is left goes into larger reads, another into keeping what is read
   // more than once, an eighth into steps that are
-  // assembled together, the rest into running ahead.
+  // assembled together, another into batches that wait, the rest into running ahead.
   if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
     const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
     plan.steps_together = std::clamp<int64_t>(
@@ -200,6 +201,10 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
     plan.batch *= plan.steps_together;
   }
   const int64_t spare = (budget - plan.floor_bytes) / 4;
+  plan.ready_max = std::max(
+      kReadyMin,
+      std::min(window_per_stream / (plan.steps_together * needs.options.batch_size),
+               spare / 2 / plan.batch));
   plan.tile_rows = std::min(
       small_tile + spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
       kTileRowsMax);

@@ -35,6 +35,9 @@ struct MemoryPlan {
   /// Full steps that are assembled at once, so that small batches cost no more than large
   /// ones.
   int64_t steps_together = 1;
+  /// Batches that may wait for the consumer, in those that are assembled together: they
+  /// are to last it while a window is filled.
+  int64_t ready_max = 0;
   int64_t read_buffer_bytes = 0;
   int64_t tile_rows = 0;
   /// For column chunks that are read more than once, as they are under a filter; in

@@ -9,14 +9,6 @@
 #include "pipeline/dataset_impl.h"
 
 namespace headrace::pipeline {
-namespace {
-
-// Assembled batches that wait for the consumer, in those that are assembled together.
-// More would only hold memory: windows run ahead already.
-constexpr int64_t kReadyMax = 4;
-
-}  // namespace
-
 Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
     : context_(context), order_(std::move(order)), deal_(std::move(deal)) {
   stream_context_.scan = context_->scan;
@@ -97,18 +89,21 @@ int64_t Pass::HeldWindowRows() const {
   return rows;
 }
 
+bool Pass::HasRoomForBatches() const {
+  const MemoryPlan& memory = *context_->memory;
+  const int64_t waiting = WaitingWholes();
+  if (batches_.empty()) return true;  // the floor provides for one
+  if (waiting >= memory.ready_max) return false;
+  // More come only out of what is left over, also once windows and readers hold all that
+  // is provided for them.
+  const int64_t held = context_->budget->bytes_allocated();
+  const int64_t others = std::max(held - waiting * memory.batch, int64_t{0});
+  const int64_t to_come = std::max(memory.windows + memory.readers - others, int64_t{0});
+  return held + to_come + 2 * memory.batch <= context_->budget->budget();
+}
+
 bool Pass::CanAssemble() {
-  if (assembling_ || assembled_ == deal_.steps() ||
-      static_cast<int64_t>(batches_.size()) >=
-          kReadyMax * context_->memory->steps_together) {
-    return false;
-  }
-  // One batch is always provided for; more only out of what is left over.
-  const int64_t more = context_->memory->batch;
-  if (!batches_.empty() &&
-      context_->budget->bytes_allocated() + 2 * more > context_->budget->budget()) {
-    return false;
-  }
+  if (assembling_ || assembled_ == deal_.steps() || !HasRoomForBatches()) return false;
   for (const Need& need : needs_) {
     StreamState& state = streams_.at(need.stream);
     if (state.filled_to > need.last) continue;
@@ -160,9 +155,14 @@ bool Pass::HasRoomFor(int64_t rows) const {
   const int64_t budget = context_->budget->budget() - 2 * memory.batch;
   if (bytes > budget - memory.readers) return false;
   // Where widths are estimates, what is really held has the last word; a window that is
-  // being filled may come to hold its rows twice.
+  // being filled may come to hold its rows twice, and readers what is provided for them.
+  const int64_t held = context_->budget->bytes_allocated();
   const int64_t filling = 2 * (filling_rows_ + rows) * memory.window_row_bytes;
-  return context_->budget->bytes_allocated() + filling <= budget;
+  const int64_t readers =
+      held - HeldWindowRows() * memory.window_row_bytes - WaitingWholes() * memory.batch;
+  const int64_t to_come =
+      memory.readers - std::clamp<int64_t>(readers, 0, memory.readers);
+  return held + to_come + filling <= budget;
 }
 
 std::shared_ptr<Pass> Pass::NextToFill() {
@@ -350,12 +350,12 @@ Result<std::vector<ReadyBatch>> Pass::Assemble(int64_t step, int64_t steps) {
   drawing.rounds = rounds;
   drawing.pool = ready.pool.get();
   drawing.locate = [this, step](int64_t sample) { return LocationOf(step, sample); };
+  TensorBatch whole;
   if (context_->on_error == ErrorPolicy::kRaise) {
-    ARROW_ASSIGN_OR_RAISE(ready.batch, context_->assembler->Assemble(drawing));
+    ARROW_ASSIGN_OR_RAISE(whole, context_->assembler->Assemble(drawing));
   } else {
-    ARROW_ASSIGN_OR_RAISE(
-        ready.batch, AssembleAround(*context_->assembler, context_->on_error, drawing,
-                                    &ready.skipped));
+    ARROW_ASSIGN_OR_RAISE(whole, AssembleAround(*context_->assembler, context_->on_error,
+                                                drawing, &ready.skipped));
   }
   if (context_->pad_last) {
     std::vector<bool> valid;
@@ -368,8 +368,10 @@ Result<std::vector<ReadyBatch>> Pass::Assemble(int64_t step, int64_t steps) {
       }
       valid.push_back(step < deal_.full_steps() || deal_.SampleAt(step, i).valid);
     }
-    ARROW_RETURN_NOT_OK(AppendValid(valid, ready.pool.get(), &ready.batch));
+    ARROW_RETURN_NOT_OK(AppendValid(valid, ready.pool.get(), &whole));
   }
+  const int64_t left = whole.rows;  // without those that were skipped
+  ready.part = {std::make_shared<const TensorBatch>(std::move(whole)), 0, left};
   std::vector<ReadyBatch> batches;
   batches.push_back(std::move(ready));
   return batches;
@@ -388,13 +390,14 @@ Result<std::vector<ReadyBatch>> Pass::AssembleTogether(int64_t step, int64_t ste
   drawing.locate = [=, this](int64_t sample) {
     return LocationOf(step + sample / step_rows, sample % step_rows);
   };
-  ARROW_ASSIGN_OR_RAISE(const TensorBatch whole, context_->assembler->Assemble(drawing));
+  ARROW_ASSIGN_OR_RAISE(TensorBatch assembled, context_->assembler->Assemble(drawing));
+  const auto whole = std::make_shared<const TensorBatch>(std::move(assembled));
   std::vector<ReadyBatch> batches(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
     ReadyBatch& ready = batches[static_cast<size_t>(i)];
     ready.pool = pool;
     ready.step = deal_.StepAt(step + i);
-    ready.batch = RowsOf(whole, i * step_rows, step_rows);
+    ready.part = {whole, i * step_rows, step_rows};
   }
   return batches;
 }

@@ -48,7 +48,7 @@ struct PassContext {
 /// last batch that was assembled with it is let go.
 struct ReadyBatch {
   std::shared_ptr<base::BatchPool> pool;
-  TensorBatch batch;
+  BatchPart part;
   plan::Step step;
   std::vector<SkippedRow> skipped;
 };
@@ -113,8 +113,14 @@ class Pass {
   // Under mutex_.
   std::optional<Job> PickJob();
   bool CanAssemble();
+  /// The batches of the next steps may wait beside those that do.
+  bool HasRoomForBatches() const;
   std::optional<int> PickFill() const;
   int64_t HeldWindowRows() const;
+  /// Batches that wait, in those that are assembled together.
+  int64_t WaitingWholes() const {
+    return static_cast<int64_t>(batches_.size()) / context_->memory->steps_together;
+  }
   /// Rows of a window that is only to be ahead fit what is left of the budget.
   bool HasRoomFor(int64_t rows) const;
   /// The next pass, once there is nothing left to read for this one; else null.

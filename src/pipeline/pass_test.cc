@@ -155,8 +155,11 @@ TEST_F(PassTest, AnEpochThatWasBegunAheadIsTheSameEpoch) {
 TEST_F(PassTest, TensorsOfADTypeShareMemoryAndKeepItWhenOthersGo) {
   auto loader = Check(Loader::Make(Write(), options_));
   auto batch = Check(loader->Next());
-  EXPECT_EQ(Of(*batch, "x").buffer->parent(), Of(*batch, "y").buffer->parent());
-  EXPECT_NE(Of(*batch, "x").buffer->parent(), Of(*batch, "id").buffer->parent());
+  const auto slab = [&](const char* name) {
+    return Of(*batch, name).buffer->parent()->parent();
+  };
+  EXPECT_EQ(slab("x"), slab("y"));
+  EXPECT_NE(slab("x"), slab("id"));
   const Tensor kept = Of(*batch, "y");
   const auto before = Values<float>(kept);
   batch.reset();
@@ -164,6 +167,34 @@ TEST_F(PassTest, TensorsOfADTypeShareMemoryAndKeepItWhenOthersGo) {
   }
   loader.reset();
   EXPECT_EQ(Values<float>(kept), before);
+}
+
+TEST_F(PassTest, PartsFollowEachOtherInTheirWhole) {
+  const Dataset dataset = Write();
+  auto batches = Check(Loader::Make(dataset, options_));
+  auto parts = Check(Loader::Make(dataset, options_));
+  int wholes = 0;
+  int64_t last_end = 0;
+  std::shared_ptr<const TensorBatch> whole;
+  while (auto part = Check(parts->NextPart())) {
+    if (part->whole != whole) {
+      if (whole != nullptr) EXPECT_EQ(last_end, whole->rows);
+      EXPECT_EQ(part->first, 0);
+      whole = part->whole;
+      ++wholes;
+    } else {
+      EXPECT_EQ(part->first, last_end);
+    }
+    last_end = part->first + part->rows;
+    const auto batch = Check(batches->Next());
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(part->rows, batch->rows);
+    const auto ids = Values<int64_t>(Of(*whole, "id"));
+    EXPECT_EQ(std::vector(ids.begin() + part->first, ids.begin() + last_end),
+              Values<int64_t>(Of(*batch, "id")));
+  }
+  EXPECT_FALSE(Check(batches->Next()));
+  EXPECT_LT(wholes, Check(parts->Steps()));
 }
 
 TEST_F(PassTest, BatchesBeforeTheOneThatCannotBeMadeAreHandedOut) {

@@ -40,13 +40,6 @@ std::string_view DTypeName(DType dtype) {
   return kDTypes[static_cast<size_t>(dtype)].name;
 }
 
-int TensorBatch::Find(std::string_view name) const {
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return static_cast<int>(i);
-  }
-  return -1;
-}
-
 }  // namespace headrace
 
 namespace headrace::schema {

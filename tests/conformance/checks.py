@@ -224,12 +224,12 @@ def no_copies(adapter: Adapter, folder: Path) -> None:
         convert = batches._convert
         seen: list[int] = []
 
-        def spy(rows: int, columns: list[tuple[Any, Any]]) -> Any:
+        def spy(*native: Any) -> Any:
             seen.clear()
-            for _, column in columns:
+            for _, column in native[-1] if isinstance(native[-1], list) else []:
                 if hasattr(column, "__dlpack__"):
                     seen.append(np.from_dlpack(column).ctypes.data)
-            return convert(rows, columns)
+            return convert(*native)
 
         batches._convert = spy
         for batch in batches:

@@ -78,6 +78,35 @@ def test_batches_are_the_tensors_that_numpy_gets(dataset: hr.Dataset) -> None:
                 assert batch[name].dtype == dtype
 
 
+@pytest.mark.parametrize("batch_size", [1, 10, 64, 128, 1 << 20])
+def test_batches_that_are_made_together_are_those_of_numpy(
+    path: Path, batch_size: int
+) -> None:
+    fixed = (
+        hr.open(path)
+        .select("id", "x0", "half", "x1", "flag", "x2", "x3", "y")
+        .pack("x", ["x1", "x2"])
+        .nulls({"y": "mask"})
+    )
+    options = {"batch_size": batch_size, "drop_last": False}
+    with make(fixed, **options) as loader, make(fixed, to="numpy", **options) as arrays:
+        for batch, expected in zip(loader, arrays, strict=True):
+            assert list(batch) == list(expected)
+            for name, values in expected.items():
+                assert batch[name].is_contiguous()
+                assert batch[name].data_ptr() % 64 == 0
+                np.testing.assert_array_equal(batch[name].numpy(), values)
+
+
+def test_autograd_lets_a_batch_be_modified_in_place(path: Path) -> None:
+    with make(hr.open(path).select("x0", "x1")) as loader:
+        batch = next(iter(loader))
+    weight = torch.full((1,), 3.0, requires_grad=True)
+    before = batch["x0"].clone()
+    batch["x0"].mul_(weight).sum().backward()
+    torch.testing.assert_close(weight.grad, before.sum()[None])
+
+
 def test_bfloat16_is_rounded_as_torch_rounds(path: Path) -> None:
     kept = hr.open(path).select("x0")
     halved = kept.cast({"x0": "bfloat16"})

@@ -24,26 +24,55 @@ __all__ = ["LoaderDataset"]
 Batch = dict[str, Any]
 
 
-def converter(pin_memory: bool) -> Callable[[int, list[tuple[Any, Any]]], Batch]:
-    """Return what makes a dict of tensors out of capsules; for `Dataset.loader`."""
+def converter(
+    pin_memory: bool,
+) -> Callable[[int, int, _native.WholeBatch], Batch]:
+    """Return what makes a dict of tensors of a part of a whole; for `Dataset.loader`."""
     pin = pin_memory and torch.cuda.is_available()
 
-    def convert(rows: int, columns: list[tuple[Any, Any]]) -> Batch:
-        batch: Batch = {}
-        for names, column in columns:
-            if isinstance(column, _native.ArrowColumn):
-                batch[names[0]] = pa.array(column).to_pylist()
-                continue
-            tensor = from_dlpack(column)
-            if pin:
-                tensor = tensor.pin_memory()
-            if len(names) == 1:
-                batch[names[0]] = tensor
-            else:
-                batch.update(zip(names, tensor.unbind(0), strict=True))
-        return batch
+    def convert(rows: int, first: int, whole: _native.WholeBatch) -> Batch:
+        if whole.tensors is None:
+            whole.tensors = _tensors(whole, rows, pin)
+        names, tensors, steps = whole.tensors
+        step = first // rows if rows else 0
+        return dict(zip(names, tensors[step::steps], strict=True))
 
     return convert
+
+
+def _tensors(
+    whole: _native.WholeBatch, rows: int, pin: bool
+) -> tuple[list[str], list[Any], int]:
+    """Return names, the tensors of all steps, column by column, and how many steps.
+
+    Tensors that share memory are split from one, which costs a quarter of importing each.
+    `unsafe_split` makes no views, so autograd lets them be modified in place.
+    """
+    steps = whole.rows // rows if rows else 1
+    all_names: list[str] = []
+    tensors: list[Any] = []
+    for names, distance, column in whole.lines():
+        all_names += names
+        if isinstance(column, _native.ArrowColumn):
+            tensors.append(pa.array(column).to_pylist())
+            continue
+        tensor = from_dlpack(column)
+        if pin:
+            tensor = tensor.pin_memory()
+        if len(names) == 1 and steps == 1:
+            tensors.append(tensor)
+        elif len(names) == 1:
+            tensors += tensor.unsafe_split(rows)
+        else:
+            gap = distance - whole.rows
+            sizes = [*[rows] * steps, gap] if gap else [rows] * steps
+            pieces = tensor.unsafe_split_with_sizes(
+                (sizes * len(names))[: -1 if gap else None]
+            )
+            if gap:
+                pieces = [p for i, p in enumerate(pieces, 1) if i % (steps + 1)]
+            tensors += pieces
+    return all_names, tensors, steps
 
 
 class LoaderDataset(IterableDataset[Batch]):
