@@ -178,7 +178,9 @@ TEST_F(PassTest, PartsFollowEachOtherInTheirWhole) {
   std::shared_ptr<const TensorBatch> whole;
   while (auto part = Check(parts->NextPart())) {
     if (part->whole != whole) {
-      if (whole != nullptr) EXPECT_EQ(last_end, whole->rows);
+      if (whole != nullptr) {
+        EXPECT_EQ(last_end, whole->rows);
+      }
       EXPECT_EQ(part->first, 0);
       whole = part->whole;
       ++wholes;

@@ -198,6 +198,12 @@ def start_s3(place: S3Place) -> Server:
         expect_answer(ports["s3.port"], "/healthz")
         for bucket in (BUCKET, PUBLIC_BUCKET):
             filesystem.create_dir(bucket)
+        # The volumes that hold content come up after the names do.
+        with filesystem.open_output_stream(f"{BUCKET}/ready") as probe:
+            probe.write(b"ready")
+        with filesystem.open_input_stream(f"{BUCKET}/ready") as probe:
+            probe.read()
+        filesystem.delete_file(f"{BUCKET}/ready")
 
     wait_for(ready, process, folder)
     return Server("s3", process, options, filesystem, place.ports)
