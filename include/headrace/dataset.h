@@ -7,6 +7,7 @@
 #include <headrace/result.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,9 @@ class Expression;
 }
 
 namespace headrace {
+
+/// Called now and then with what is done and all there is to do, by one thread at a time.
+using Progress = std::function<void(int64_t done, int64_t total)>;
 
 /// Where a table lies and how to reach it.
 struct OpenOptions {

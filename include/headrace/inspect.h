@@ -7,7 +7,6 @@
 #include <headrace/result.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,10 +46,6 @@ struct TableInfo {
 };
 
 Result<TableInfo> Inspect(const Dataset& dataset);
-
-/// Called now and then with what is done and all there is to do, from one thread at a
-/// time.
-using Progress = std::function<void(int64_t, int64_t)>;
 
 /// What is known of the values of each column.
 struct TableStats {

@@ -7,7 +7,6 @@
 #include <headrace/result.h>
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,9 +42,8 @@ struct LoaderOptions {
   int num_threads = 2;
   /// Bytes held between storage and consumer.
   int64_t memory_budget = int64_t{2} << 30;
-  /// Told, from one thread at a time, of how many rows the filter was evaluated, and of
-  /// how many it will be, while its survivors are counted, within `Make`.
-  std::function<void(int64_t done, int64_t total)> progress = nullptr;
+  /// Told rows while a filter's survivors are counted, within `Make`.
+  Progress progress = nullptr;
   /// Deliver Arrow arrays: columns without a tensor policy keep their stored type and
   /// nulls.
   bool arrow = false;

@@ -183,6 +183,8 @@ void BindBatch(nb::module_& m) {
   nb::class_<WholeBatch>(m, "WholeBatch", "Batches that were assembled together.")
       .def_prop_ro("rows", [](const WholeBatch& self) { return self.batch->rows; })
       .def_rw("tensors", &WholeBatch::tensors, nb::arg().none(),
+              nb::for_getter(nb::sig("def tensors(self) -> typing.Any")),
+              nb::for_setter(nb::sig("def tensors(self, value: typing.Any, /) -> None")),
               "What a framework made of it; None at first.")
       .def("lines", &Lines,
            nb::sig("def lines(self) -> list[tuple[list[str], int, typing.Any]]"),

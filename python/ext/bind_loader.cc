@@ -231,7 +231,7 @@ void BindLoader(nb::module_& m) {
                   nb::arg("trace") = "", nb::arg("progress") = nb::none())
       .def("next", &ProcessLoader::Next, nb::arg("to"), nb::arg("number"),
            nb::sig("def next(self, to: Export, number: int) -> typing.Any | None"),
-           "(rows, [(name, column), ...]) of a pass, or of WHOLE (rows, first row, "
+           "(rows, [(name, column), ...]) of a pass, or as WHOLE (rows, first row, "
            "whole); "
            "None at its end.")
       .def("empty_batch", &ProcessLoader::EmptyBatch, nb::arg("to"),

@@ -18,11 +18,11 @@ class WholeBatch:
     def rows(self) -> int: ...
 
     @property
-    def tensors(self) -> object:
+    def tensors(self) -> Any:
         """What a framework made of it; None at first."""
 
     @tensors.setter
-    def tensors(self, arg: object | None, /) -> None: ...
+    def tensors(self, value: Any, /) -> None: ...
 
     def lines(self) -> list[tuple[list[str], int, Any]]:
         """
@@ -103,7 +103,7 @@ class Loader:
 
     def next(self, to: Export, number: int) -> Any | None:
         """
-        (rows, [(name, column), ...]) of a pass, or of WHOLE (rows, first row, whole); None at its end.
+        (rows, [(name, column), ...]) of a pass, or as WHOLE (rows, first row, whole); None at its end.
         """
 
     def empty_batch(self, to: Export) -> Any:

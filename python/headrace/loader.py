@@ -344,10 +344,8 @@ def _of_environment(value: int | None, variable: str) -> int | None:
         ) from None
 
 
-def _conversion(
-    to: str, pin_memory: bool
-) -> tuple[Callable[[int, Columns], Any], _native.Export]:
-    """Return what makes a batch of columns, and how tensors leave C++."""
+def _conversion(to: str, pin_memory: bool) -> tuple[Callable[..., Any], _native.Export]:
+    """Return what makes a batch of what `next` gives, and how tensors leave C++."""
     if pin_memory and to != "torch":
         raise InvalidArgument(f'pin_memory is True and to is "{to}": expected to="torch"')
     if to == "numpy":

@@ -192,8 +192,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
             "batch_size or selection");
   }
   // A quarter of what is left goes into larger reads, another into keeping what is read
-  // more than once, an eighth into steps that are
-  // assembled together, another into batches that wait, the rest into running ahead.
+  // more than once, an eighth into steps that are assembled together, another into
+  // batches that wait, the rest into running ahead.
   if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
     const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
     plan.steps_together = std::clamp<int64_t>(

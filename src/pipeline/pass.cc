@@ -9,6 +9,7 @@
 #include "pipeline/dataset_impl.h"
 
 namespace headrace::pipeline {
+
 Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
     : context_(context), order_(std::move(order)), deal_(std::move(deal)) {
   stream_context_.scan = context_->scan;

@@ -6,7 +6,6 @@
 #include <headrace/result.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -34,11 +33,8 @@ class Scan {
   /// Selected columns, then the filter's.
   const reader::ReadSpec& spec() const { return spec_; }
 
-  /// Told of the rows that were evaluated and of all that will be, by one thread at a
-  /// time.
-  using Progress = std::function<void(int64_t done, int64_t total)>;
   /// Survivors of each block: from statistics, the cache, or by reading the filter's
-  /// columns.
+  /// columns. `progress` is told rows.
   Result<SurvivorCounts> CountSurvivors(const reader::ReadContext& context,
                                         base::Executor& executor,
                                         const Progress& progress = nullptr) const;

@@ -70,8 +70,9 @@ def _tensors(
                 (sizes * len(names))[: -1 if gap else None]
             )
             if gap:
-                pieces = [p for i, p in enumerate(pieces, 1) if i % (steps + 1)]
-            tensors += pieces
+                tensors += [p for i, p in enumerate(pieces, 1) if i % (steps + 1)]
+            else:
+                tensors += pieces
     return all_names, tensors, steps
 
 
@@ -86,8 +87,8 @@ class LoaderDataset(IterableDataset[Batch]):
     Notes
     -----
     Use `DataLoader(dataset, batch_size=None)` with `num_workers=0`, or torchdata's
-    `StatefulDataLoader` likewise: Headrace reads and decodes in threads of its own. Worker processes would each deliver every row, so they
-    are refused with Unsupported.
+    `StatefulDataLoader` likewise: Headrace reads and decodes in threads of its own. Worker
+    processes would each deliver every row, so they are refused with Unsupported.
 
     Examples
     --------
