@@ -253,6 +253,19 @@ Status DrawNulls(const Drawing& drawing, const Target& target, Tensor* mask) {
   return Status::OK();
 }
 
+std::vector<Cell> CellsOf(const Drawing& drawing, size_t column) {
+  std::vector<Cell> cells(static_cast<size_t>(drawing.rows));
+  for (const Segment& segment : drawing.segments) {
+    for (int64_t i = 0; i < segment.rows; ++i) {
+      const int64_t sample = segment.out + i * segment.out_stride;
+      if (!drawing.missing.empty() && IsMissing(drawing, sample)) continue;
+      cells[static_cast<size_t>(sample)] =
+          segment.window->CellAt(column, segment.from + i);
+    }
+  }
+  return cells;
+}
+
 Result<std::shared_ptr<arrow::Array>> Gather(const Drawing& drawing, size_t column) {
   arrow::ArrayVector parts;
   for (const Segment& segment : drawing.segments) {

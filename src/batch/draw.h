@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -70,6 +71,11 @@ Status DrawValues(const Drawing& drawing, std::span<const Target> targets);
 /// Puts what the column's policy says where it is null, once its values are drawn. `mask`
 /// gets the mask tensor under NullPolicy::kMask.
 Status DrawNulls(const Drawing& drawing, const Target& target, Tensor* mask);
+
+/// The cells of a column of them, in sample order; nothing for nulls. The windows hold
+/// their bytes.
+using Cell = std::optional<std::span<const uint8_t>>;
+std::vector<Cell> CellsOf(const Drawing& drawing, size_t column);
 
 /// Gathers any other column into an array in sample order, all of it in drawing.pool.
 Result<std::shared_ptr<arrow::Array>> Gather(const Drawing& drawing, size_t column);

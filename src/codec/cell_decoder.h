@@ -24,8 +24,9 @@ struct SampleKey {
   int64_t row_id = 0;
 };
 
-/// Gives the memory that a value of this shape goes to: as many elements as the shape has,
-/// C-contiguous, not initialized. Called once a value, as soon as its shape is known.
+/// Gives the memory that a value of this shape goes to: as many elements as the shape
+/// has, C-contiguous, not initialized. Called once a value, as soon as its shape is
+/// known.
 using Allocate = std::function<Result<uint8_t*>(std::span<const int64_t> shape)>;
 
 /// Makes values of binary cells. Immutable; thread-safe.
@@ -39,7 +40,8 @@ class CellDecoder {
   /// Whether what `Decode` makes depends on the key.
   virtual bool is_random() const { return false; }
   /// Decodes a cell. Errors: Corrupt, SchemaMismatch (dtype or shape are not the
-  /// declared), Unsupported; and what `allocate` returns. They name neither column nor row.
+  /// declared), Unsupported; and what `allocate` returns. They name neither column nor
+  /// row.
   virtual Status Decode(std::span<const uint8_t> cell, const SampleKey& key,
                         const Allocate& allocate) const = 0;
 };

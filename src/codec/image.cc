@@ -29,8 +29,8 @@ Result<ImageFormat> FormatOf(std::span<const uint8_t> image) {
                    ", expected a JPEG, PNG or WebP image");
 }
 
-// Where the pixels of a decoded image go, by EXIF: (row, column) as stored of the pixel that
-// is seen at (y, x).
+// Where the pixels of a decoded image go, by EXIF: (row, column) as stored of the pixel
+// that is seen at (y, x).
 struct Turn {
   int64_t height;  // as stored
   int64_t width;
@@ -39,10 +39,10 @@ struct Turn {
   int64_t StoredPixel(int64_t y, int64_t x) const {
     int64_t row = y, column = x;
     if (orientation > 4) std::swap(row, column);
-    const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 ||
-                            orientation == 8;
-    const bool from_below = orientation == 3 || orientation == 4 || orientation == 6 ||
-                            orientation == 7;
+    const bool from_right =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    const bool from_below =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     if (from_right) column = width - 1 - column;
     if (from_below) row = height - 1 - row;
     return row * width + column;
@@ -165,8 +165,9 @@ Result<std::shared_ptr<arrow::Buffer>> EncodeImage(const ImagePixels& pixels,
     return Error(ErrorKind::kInvalidArgument,
                  std::string(ImageFormatName(format)) + " cannot hold " +
                      std::string(DTypeName(pixels.dtype)) + " of " +
-                     std::to_string(pixels.height) + " x " + std::to_string(pixels.width) +
-                     " x " + std::to_string(pixels.channels) +
+                     std::to_string(pixels.height) + " x " +
+                     std::to_string(pixels.width) + " x " +
+                     std::to_string(pixels.channels) +
                      ": jpeg takes uint8 with 1 or 3 channels, png uint8 or uint16 with "
                      "1, 3 or 4, webp uint8 with 3 or 4");
   }

@@ -75,7 +75,7 @@ struct ImagePixels {
   const uint8_t* data = nullptr;
   int64_t height = 0;
   int64_t width = 0;
-  int channels = 3;  ///< 1, 3 or 4; JPEG: 1 or 3
+  int channels = 3;             ///< 1, 3 or 4; JPEG: 1 or 3
   DType dtype = DType::kUInt8;  ///< PNG: or kUInt16
 };
 

@@ -44,8 +44,8 @@ template <typename T>
 void ToGray(const T* rgb, int64_t pixels, T* gray) {
   for (int64_t i = 0; i < pixels; ++i) {
     const T* const p = rgb + 3 * i;
-    const uint64_t sum = uint64_t{19595} * p[0] + uint64_t{38470} * p[1] +
-                         uint64_t{7471} * p[2] + 0x8000;
+    const uint64_t sum =
+        uint64_t{19595} * p[0] + uint64_t{38470} * p[1] + uint64_t{7471} * p[2] + 0x8000;
     gray[i] = static_cast<T>(sum >> 16);
   }
 }

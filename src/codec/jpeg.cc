@@ -8,8 +8,8 @@
 
 #include "codec/image_formats.h"
 
-// libjpeg leaves a failed call by longjmp. Functions that set the jump hold nothing with a
-// destructor: what they need belongs to their callers.
+// libjpeg leaves a failed call by longjmp. Functions that set the jump hold nothing with
+// a destructor: what they need belongs to their callers.
 
 namespace headrace::codec {
 namespace {
@@ -227,7 +227,8 @@ Status DecodeJpeg(const Decoding& decoding, uint8_t* out) {
   info.scale_num = 1;
   info.scale_denom = static_cast<unsigned>(decoding.options.scale);
   if (IsInk(info)) return DecodeInk(decoding, &reader, out);
-  const int channels = ChannelsOf(decoding.options.mode, info.num_components == 1 ? 1 : 3);
+  const int channels =
+      ChannelsOf(decoding.options.mode, info.num_components == 1 ? 1 : 3);
   const bool luma_stored =
       info.jpeg_color_space == JCS_YCbCr || info.jpeg_color_space == JCS_GRAYSCALE;
   if (channels == 1 && !luma_stored) {

@@ -7,8 +7,8 @@
 
 #include "codec/image_formats.h"
 
-// libpng leaves a failed call by longjmp, as libjpeg does: functions that set the jump hold
-// nothing with a destructor.
+// libpng leaves a failed call by longjmp, as libjpeg does: functions that set the jump
+// hold nothing with a destructor.
 
 namespace headrace::codec {
 namespace {

@@ -21,7 +21,8 @@ int OrientationOf(std::span<const uint8_t> image) {
   if (WebPDemuxGetChunk(demuxer.get(), "EXIF", 1, &chunk) == 0) return 1;
   std::span<const uint8_t> exif(chunk.chunk.bytes, chunk.chunk.size);
   // Some writers keep the six bytes that it has in a JPEG.
-  if (exif.size() > 6 && std::memcmp(exif.data(), "Exif\0", 6) == 0) exif = exif.subspan(6);
+  if (exif.size() > 6 && std::memcmp(exif.data(), "Exif\0", 6) == 0)
+    exif = exif.subspan(6);
   const int orientation = ExifOrientation(exif);
   WebPDemuxReleaseChunkIterator(&chunk);
   return orientation;
@@ -35,7 +36,8 @@ Result<ImageHeader> ReadWebpHeader(std::span<const uint8_t> image) {
     return Damaged();
   }
   if (features.has_animation != 0) {
-    return Error(ErrorKind::kUnsupported, "an animated WebP is no image: store its frames");
+    return Error(ErrorKind::kUnsupported,
+                 "an animated WebP is no image: store its frames");
   }
   ImageHeader header;
   header.format = ImageFormat::kWebp;
@@ -72,10 +74,10 @@ Result<std::shared_ptr<arrow::Buffer>> EncodeWebp(const ImagePixels& pixels, int
                                                   arrow::MemoryPool* pool) {
   uint8_t* bytes = nullptr;
   auto* const encode = pixels.channels == 4 ? WebPEncodeRGBA : WebPEncodeRGB;
-  const size_t size = encode(pixels.data, static_cast<int>(pixels.width),
-                             static_cast<int>(pixels.height),
-                             static_cast<int>(pixels.width * pixels.channels),
-                             static_cast<float>(quality), &bytes);
+  const size_t size =
+      encode(pixels.data, static_cast<int>(pixels.width), static_cast<int>(pixels.height),
+             static_cast<int>(pixels.width * pixels.channels),
+             static_cast<float>(quality), &bytes);
   const std::unique_ptr<uint8_t, decltype(&WebPFree)> owned(bytes, WebPFree);
   if (size == 0) {
     return Error(ErrorKind::kInvalidArgument, "no WebP can be made of it");

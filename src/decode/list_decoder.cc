@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "decode/padding.h"
 #include "schema/convert.h"
 #include "schema/dtype.h"
+#include "schema/field.h"
 
 namespace headrace::decode {
 namespace {
@@ -128,12 +130,6 @@ void Append(TensorBatch* batch, std::string name, Tensor tensor) {
   batch->columns.emplace_back(std::move(tensor));
 }
 
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "(";
-  for (int64_t d : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(d);
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
-
 template <typename ListArray>
 void FlattenOffsets(const arrow::Array& rows, Flat* flat) {
   const auto& lists = static_cast<const ListArray&>(rows);
@@ -181,25 +177,6 @@ Status Flatten(const std::shared_ptr<arrow::Array>& rows, Flat* flat) {
   }
 }
 
-// A tensor of which every element is the fill (or 0): null rows stay so.
-Result<Tensor> Background(const ColumnPlan& plan, std::vector<int64_t> shape,
-                          const Number& number, bool filled, arrow::MemoryPool* pool) {
-  ARROW_ASSIGN_OR_RAISE(Tensor tensor,
-                        schema::AllocateTensor(plan.dtype, std::move(shape), pool));
-  uint8_t* out = tensor.buffer->mutable_data();
-  const int64_t width = ByteWidth(plan.dtype);
-  if (!filled) {
-    std::memset(out, 0, static_cast<size_t>(tensor.size() * width));
-    return tensor;
-  }
-  uint8_t element[8];
-  ARROW_RETURN_NOT_OK(schema::StoreNumber(number, plan.dtype, element));
-  for (int64_t i = 0; i < tensor.size(); ++i) {
-    std::memcpy(out + i * width, element, static_cast<size_t>(width));
-  }
-  return tensor;
-}
-
 Result<Tensor> FixedShapeTensor(const Lists& lists, arrow::MemoryPool* pool) {
   const ColumnPlan& plan = lists.plan;
   std::vector<int64_t> shape = {lists.rows.length()};
@@ -210,7 +187,7 @@ Result<Tensor> FixedShapeTensor(const Lists& lists, arrow::MemoryPool* pool) {
   Tensor tensor;
   if (any_null_row) {
     ARROW_ASSIGN_OR_RAISE(tensor,
-                          Background(plan, shape, plan.nulls.fill,
+                          Background(plan.dtype, shape, plan.nulls.fill,
                                      plan.nulls.kind == NullPolicy::Kind::kFill, pool));
   } else {
     ARROW_ASSIGN_OR_RAISE(tensor, schema::AllocateTensor(plan.dtype, shape, pool));
@@ -271,7 +248,7 @@ Result<Tensor> ListTensor(const Lists& lists, arrow::MemoryPool* pool) {
     width = *plan.ragged.length;
   }
   ARROW_ASSIGN_OR_RAISE(Tensor tensor,
-                        Background(plan, {rows, width}, plan.ragged.pad,
+                        Background(plan.dtype, {rows, width}, plan.ragged.pad,
                                    plan.ragged.kind == RaggedPolicy::Kind::kPad, pool));
   for (int64_t i = 0; i < rows; ++i) {
     ARROW_RETURN_NOT_OK(
@@ -309,29 +286,11 @@ Result<Shapes> ReadShapes(const ColumnPlan& plan, const arrow::StructArray& stor
     if (storage.IsValid(i) && size != flat.length[static_cast<size_t>(i)]) {
       return Error(ErrorKind::kCorrupt,
                    "column \"" + plan.name + "\": a tensor of shape " +
-                       ShapeText(shapes.of(i)) + locate(i) + " has " +
+                       schema::ShapeText(shapes.of(i)) + locate(i) + " has " +
                        std::to_string(flat.length[static_cast<size_t>(i)]) + " values");
     }
   }
   return shapes;
-}
-
-// Copies one row-major block into the corner of a larger one.
-void CopyPadded(const uint8_t* in, const std::vector<int64_t>& from,
-                const std::vector<int64_t>& to, size_t axis, int64_t width,
-                uint8_t* out) {
-  int64_t in_stride = width, out_stride = width;
-  for (size_t d = axis + 1; d < from.size(); ++d) {
-    in_stride *= from[d];
-    out_stride *= to[d];
-  }
-  if (axis + 1 == from.size()) {
-    if (from[axis] > 0) std::memcpy(out, in, static_cast<size_t>(from[axis] * width));
-    return;
-  }
-  for (int64_t i = 0; i < from[axis]; ++i) {
-    CopyPadded(in + i * in_stride, from, to, axis + 1, width, out + i * out_stride);
-  }
 }
 
 Result<Tensor> VariableShapeTensor(const Lists& lists, const Shapes& shapes,
@@ -344,8 +303,8 @@ Result<Tensor> VariableShapeTensor(const Lists& lists, const Shapes& shapes,
     if (plan.ragged.kind == RaggedPolicy::Kind::kError && shape != shapes.of(0)) {
       return Error(ErrorKind::kInvalidArgument,
                    lists.Name() + ": tensors differ in shape, found " +
-                       ShapeText(shapes.of(0)) + lists.locate(0) + " and " +
-                       ShapeText(shape) + lists.locate(i) +
+                       schema::ShapeText(shapes.of(0)) + lists.locate(0) + " and " +
+                       schema::ShapeText(shape) + lists.locate(i) +
                        ": say what becomes of them, as in ragged({\"" + plan.name +
                        "\": hr.pad(0)})");
     }
@@ -354,7 +313,7 @@ Result<Tensor> VariableShapeTensor(const Lists& lists, const Shapes& shapes,
   std::vector<int64_t> batch_shape = {rows};
   batch_shape.insert(batch_shape.end(), largest.begin(), largest.end());
   ARROW_ASSIGN_OR_RAISE(Tensor tensor,
-                        Background(plan, batch_shape, plan.ragged.pad,
+                        Background(plan.dtype, batch_shape, plan.ragged.pad,
                                    plan.ragged.kind == RaggedPolicy::Kind::kPad, pool));
   const int64_t width = ByteWidth(plan.dtype);
   const int64_t stride = rows == 0 ? 0 : tensor.size() / rows * width;
@@ -362,7 +321,7 @@ Result<Tensor> VariableShapeTensor(const Lists& lists, const Shapes& shapes,
   for (int64_t i = 0; i < rows; ++i) {
     sample.resize(static_cast<size_t>(lists.flat.length[static_cast<size_t>(i)] * width));
     ARROW_RETURN_NOT_OK(lists.Copy(i, sample.data()));
-    CopyPadded(sample.data(), shapes.of(i), largest, 0, width,
+    CopyPadded(sample.data(), shapes.of(i), largest, width,
                tensor.buffer->mutable_data() + i * stride);
   }
   return tensor;

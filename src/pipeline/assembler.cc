@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "codec/field_codec.h"
+#include "decode/cell_column.h"
 #include "schema/tensor.h"
 #include "schema/text.h"
 
@@ -18,14 +20,19 @@ constexpr int64_t kTensorAlignment = 64;
 }  // namespace
 
 Result<std::unique_ptr<Assembler>> Assembler::Make(
-    std::vector<schema::ColumnPlan> columns, std::vector<PackSpec> packs) {
+    std::vector<schema::ColumnPlan> columns, std::vector<PackSpec> packs,
+    arrow::MemoryPool* scratch) {
   std::unique_ptr<Assembler> assembler(new Assembler());
   for (const schema::ColumnPlan& column : columns) {
     std::unique_ptr<decode::ColumnDecoder> decoder;
-    if (!column.fixed_width()) {
+    std::unique_ptr<codec::CellDecoder> cell_decoder;
+    if (column.field) {
+      cell_decoder = codec::FieldCodec::Make(*column.field, scratch);
+    } else if (!column.fixed_width()) {
       ARROW_ASSIGN_OR_RAISE(decoder, decode::ColumnDecoder::Make(column));
     }
     assembler->decoders_.push_back(std::move(decoder));
+    assembler->cell_decoders_.push_back(std::move(cell_decoder));
   }
   assembler->packs_as_stored_.assign(packs.size(), true);
   for (const schema::ColumnPlan& column : columns) {
@@ -47,6 +54,7 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
   for (const schema::ColumnPlan& column : columns_) {
     window::WindowColumn kept{column.type, std::nullopt};
     if (column.fixed_width()) kept.fixed = column.stored_dtype;
+    kept.cells = column.field.has_value();
     columns.push_back(std::move(kept));
   }
   return columns;
@@ -148,6 +156,13 @@ Status Assembler::DrawPack(const batch::Drawing& drawing,
   return batch::DrawValues(drawing, targets);
 }
 
+Status Assembler::AppendCells(const batch::Drawing& drawing, size_t column,
+                              Making* making) const {
+  const std::vector<batch::Cell> bytes = batch::CellsOf(drawing, column);
+  return decode::DecodeCells(columns_[column], *cell_decoders_[column], {bytes, {}},
+                             drawing.locate, drawing.pool, &making->batch);
+}
+
 Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
                                 Making* making) const {
   const schema::ColumnPlan& plan = columns_[column];
@@ -178,8 +193,9 @@ Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
 
 Status Assembler::Append(const batch::Drawing& drawing, size_t column,
                          Making* making) const {
-  return decoders_[column] == nullptr ? AppendFixed(drawing, column, making)
-                                      : AppendDecoded(drawing, column, making);
+  if (cell_decoders_[column] != nullptr) return AppendCells(drawing, column, making);
+  if (decoders_[column] != nullptr) return AppendDecoded(drawing, column, making);
+  return AppendFixed(drawing, column, making);
 }
 
 Result<TensorBatch> Assembler::Assemble(const batch::Drawing& drawing) const {

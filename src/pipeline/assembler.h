@@ -12,6 +12,7 @@
 
 #include "base/batch_pool.h"
 #include "batch/draw.h"
+#include "codec/cell_decoder.h"
 #include "decode/column_decoder.h"
 #include "schema/column_plan.h"
 
@@ -20,8 +21,10 @@ namespace headrace::pipeline {
 /// Turns drawn samples into a batch. Immutable; thread-safe.
 class Assembler {
  public:
+  /// Scratch of decoding comes from `scratch`, which outlives the assembler.
   static Result<std::unique_ptr<Assembler>> Make(std::vector<schema::ColumnPlan> columns,
-                                                 std::vector<PackSpec> packs);
+                                                 std::vector<PackSpec> packs,
+                                                 arrow::MemoryPool* scratch);
 
   const std::vector<schema::ColumnPlan>& columns() const { return columns_; }
   /// How windows keep the columns.
@@ -58,6 +61,7 @@ class Assembler {
   Status AppendFixed(const batch::Drawing& drawing, size_t column, Making* making) const;
   /// Draws all columns of the pack that `one` is in.
   Status DrawPack(const batch::Drawing& drawing, const batch::Target& one) const;
+  Status AppendCells(const batch::Drawing& drawing, size_t column, Making* making) const;
   Status AppendDecoded(const batch::Drawing& drawing, size_t column,
                        Making* making) const;
   /// The tensor that a fixed-width column goes to: its own, or its pack's, which the
@@ -76,7 +80,9 @@ class Assembler {
   std::vector<PackSpec> packs_;
   std::map<DType, int64_t> slab_columns_;  // of fixed width, in no pack
   std::vector<bool> packs_as_stored_;      // whether no column of it is cast
-  std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;  // null: drawn as fixed
+  // By column: at most one is there; none where it is drawn as fixed.
+  std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;
+  std::vector<std::unique_ptr<codec::CellDecoder>> cell_decoders_;
 };
 
 /// Appends the boolean `valid` of a padded step.

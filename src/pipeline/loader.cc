@@ -128,7 +128,8 @@ Status Loader::Impl::BindColumns() {
                           dataset->vocabularies->Get(*dataset, column.name));
   }
   ARROW_ASSIGN_OR_RAISE(
-      assembler, pipeline::Assembler::Make(std::move(columns), dataset->choices.packs));
+      assembler, pipeline::Assembler::Make(std::move(columns), dataset->choices.packs,
+                                           budget.get()));
   return Status::OK();
 }
 

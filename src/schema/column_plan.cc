@@ -4,11 +4,13 @@
 #include <arrow/extension/variable_shape_tensor.h>
 #include <arrow/type_traits.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
 #include "schema/convert.h"
 #include "schema/dtype.h"
+#include "schema/field.h"
 
 namespace headrace::schema {
 namespace {
@@ -103,8 +105,33 @@ Status PlanNested(const arrow::DataType& type, ColumnPlan* plan) {
   return Status::OK();
 }
 
+// The field whose codec decodes the column; nothing for columns that are stored as they
+// are.
+Result<std::optional<Field>> EncodedField(const arrow::Field& column) {
+  ARROW_ASSIGN_OR_RAISE(auto field, DeclaredField(column));
+  if (!field || field->codec == "arrow") return std::nullopt;
+  if (IsText(*column.type())) return field;
+  return Error(ErrorKind::kSchemaMismatch,
+               "column \"" + column.name() + "\" is " + column.type()->ToString() +
+                   ", expected binary for codec " + field->codec +
+                   " as its metadata declares: open it with another schema");
+}
+
+Status PlanCells(const std::string& cast_name, ColumnPlan* plan) {
+  ARROW_ASSIGN_OR_RAISE(plan->stored_dtype, ParseDType(plan->field->dtype));
+  plan->dtype = plan->stored_dtype;
+  if (!cast_name.empty()) {
+    ARROW_ASSIGN_OR_RAISE(plan->dtype, ParseDType(cast_name));
+  }
+  plan->shape = plan->field->shape;
+  const bool varies = std::ranges::count(plan->shape, Field::kVaries) > 0;
+  plan->form = varies ? Form::kVariableShape : Form::kFixedShape;
+  return Status::OK();
+}
+
 // Form and element types, from the stored type and the cast.
 Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
+  if (plan->field) return PlanCells(cast_name, plan);
   const arrow::DataType& type = *plan->type;
   const arrow::DataType& value_type = ValueType(type);
   const bool decimal = arrow::is_decimal(value_type.id());
@@ -320,6 +347,8 @@ Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
   if (cast == nullptr) return field.type();
   auto cast_type = [&]() -> Result<std::shared_ptr<arrow::DataType>> {
     ARROW_ASSIGN_OR_RAISE(DType dtype, ParseDType(*cast));
+    ARROW_ASSIGN_OR_RAISE(const auto encoded, EncodedField(field));
+    if (encoded) return field.type();  // decoded, it is cast
     const arrow::DataType& value = ValueType(*field.type());
     if (!DTypeOf(value) && !arrow::is_decimal(value.id()) &&
         value.id() != arrow::Type::STRUCT && value.id() != arrow::Type::MAP) {
@@ -360,6 +389,7 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
     ColumnPlan plan;
     plan.name = field->name();
     plan.type = field->type();
+    ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
     const auto* cast = Find(choices.casts, plan.name);
     // What has no tensor form may still be selected, for Arrow.
     if (PlanForm(cast == nullptr ? "" : *cast, &plan).ok()) plans.push_back(plan);
@@ -381,6 +411,7 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
     ColumnPlan plan;
     plan.name = field->name();
     plan.type = field->type();
+    ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
     ARROW_ASSIGN_OR_RAISE(plan.cast_type, CastType(*field, choices));
     const auto* cast = Find(choices.casts, plan.name);
     const bool has_policy = choices.nulls.count(plan.name) ||
@@ -388,6 +419,7 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
                             choices.codes.count(plan.name) || packed.count(plan.name);
     if (arrow && !has_policy) {
       plan.form = Form::kArrow;
+      plan.field.reset();
     } else {
       ARROW_RETURN_NOT_OK(PlanForm(cast == nullptr ? "" : *cast, &plan));
     }

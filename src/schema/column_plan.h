@@ -7,6 +7,7 @@
 #include <headrace/batch.h>
 #include <headrace/column_policy.h>
 #include <headrace/result.h>
+#include <headrace/schema.h>
 
 #include <cstdint>
 #include <map>
@@ -39,7 +40,7 @@ enum class Form {
   kCodes,          ///< (batch,) int32 tensor of vocabulary indices.
   kList,           ///< Lists of one dimension; lengths by the ragged policy.
   kFixedShape,     ///< (batch, *shape) tensor.
-  kVariableShape,  ///< arrow.variable_shape_tensor; shapes by the ragged policy.
+  kVariableShape,  ///< Tensors that differ in shape; by the ragged policy.
   kObject,         ///< Strings or bytes, as an Arrow array.
   kArrow,          ///< Any stored type, as an Arrow array (`to="arrow"` only).
 };
@@ -53,8 +54,10 @@ struct ColumnPlan {
   /// Element as stored and as delivered (forms with tensors).
   DType stored_dtype = DType::kFloat32;
   DType dtype = DType::kFloat32;
-  /// kFixedShape: dimensions after the batch.
+  /// kFixedShape and kVariableShape: dimensions after the batch, -1 where they vary.
   std::vector<int64_t> shape;
+  /// Set where the column holds cells that a field codec decodes.
+  std::optional<Field> field;
   NullPolicy nulls;
   RaggedPolicy ragged;
   /// kCodes. Absent until the scan for distinct values has been made.

@@ -37,4 +37,21 @@ Result<std::shared_ptr<arrow::Array>> PlainText(
   return WithoutView(plain, pool);
 }
 
+std::optional<std::span<const uint8_t>> TextAt(const arrow::Array& values, int64_t i) {
+  if (values.IsNull(i)) return std::nullopt;
+  std::string_view text;
+  switch (values.type_id()) {
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::LARGE_BINARY:
+      text = static_cast<const arrow::LargeBinaryArray&>(values).GetView(i);
+      break;
+    case arrow::Type::FIXED_SIZE_BINARY:
+      text = static_cast<const arrow::FixedSizeBinaryArray&>(values).GetView(i);
+      break;
+    default:
+      text = static_cast<const arrow::BinaryArray&>(values).GetView(i);
+  }
+  return std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+}
+
 }  // namespace headrace::schema

@@ -5,8 +5,10 @@
 #include <arrow/array.h>
 #include <headrace/result.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace headrace::schema {
@@ -19,6 +21,9 @@ Result<std::shared_ptr<arrow::Array>> WithoutView(
 /// Dictionaries and views as plain string or binary arrays; others as they are.
 Result<std::shared_ptr<arrow::Array>> PlainText(
     const std::shared_ptr<arrow::Array>& values, arrow::MemoryPool* pool);
+
+/// The bytes of a value of a plain text array, which the array holds; nothing for null.
+std::optional<std::span<const uint8_t>> TextAt(const arrow::Array& values, int64_t i);
 
 /// Calls `visit(i, text)` for each value of a plain text array, nothing for null; stops
 /// at the first failure.

@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/one_line.h"
+#include "schema/field.h"
 
 namespace headrace::table {
 namespace {
@@ -189,7 +190,7 @@ Result<std::shared_ptr<arrow::Schema>> FileSchema(const parquet::FileMetaData& m
       return Error(ErrorKind::kSchemaMismatch,
                    path + ": two columns are named \"" + field->name() + "\"");
     }
-    fields.push_back(field->RemoveMetadata());
+    fields.push_back(schema::WithFieldMetadataOnly(field));
   }
   return arrow::schema(std::move(fields));
 }

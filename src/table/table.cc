@@ -134,7 +134,7 @@ Status Table::ReadFooters(base::Executor& executor) {
     FileFacts& fact = facts[static_cast<size_t>(f)];
     if (schema_ == nullptr) {
       schema_ = fact.schema;
-    } else if (!fact.schema->Equals(*last)) {
+    } else if (!fact.schema->Equals(*last, /*check_metadata=*/true)) {
       ARROW_ASSIGN_OR_RAISE(schema_,
                             UnifySchemas(*schema_, *fact.schema, DisplayPath(f)));
     }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "schema/field.h"
+
 namespace headrace::table {
 namespace {
 
@@ -129,6 +131,13 @@ Result<std::shared_ptr<arrow::Schema>> UnifySchemas(const arrow::Schema& unified
     auto other = file.GetFieldByName(field->name());
     auto common =
         other == nullptr ? field->WithNullable(true) : CommonField(*field, *other);
+    if (other != nullptr && schema::DeclareDifferently(*field, *other)) {
+      return Error(ErrorKind::kSchemaMismatch,
+                   display_path + ": column \"" + field->name() +
+                       "\" is declared otherwise (\"" + schema::kFieldMetadata +
+                       "\" in its metadata) than in the files before it: rewrite the "
+                       "file with the same schema, or open it apart");
+    }
     if (common == nullptr) {
       return Error(
           ErrorKind::kSchemaMismatch,
@@ -137,7 +146,8 @@ Result<std::shared_ptr<arrow::Schema>> UnifySchemas(const arrow::Schema& unified
               " as in the files before it: rewrite the file with that type, or open "
               "it apart");
     }
-    fields.push_back(std::move(common));
+    const bool declared = other == nullptr || field->metadata() != nullptr;
+    fields.push_back(common->WithMetadata((declared ? field : other)->metadata()));
   }
   for (const auto& field : file.fields()) {
     if (unified.GetFieldByName(field->name()) == nullptr) {

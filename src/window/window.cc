@@ -4,9 +4,12 @@
 #include <arrow/compute/api.h>
 #include <arrow/util/bit_util.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <utility>
+
+#include "schema/text.h"
 
 namespace headrace::window {
 namespace {
@@ -92,7 +95,14 @@ Status Window::Put(size_t column, int64_t at,
                    const std::shared_ptr<arrow::Array>& values) {
   assert(at + values->length() <= rows_);
   if (is_fixed(column)) return PutFixed(column, SlotOf(column, at), *values);
-  kept_[column].arrays.push_back(values);
+  Kept& kept = kept_[column];
+  if (columns_[column].cells) {
+    ARROW_ASSIGN_OR_RAISE(auto plain, schema::PlainText(values, pool_));
+    kept.arrays.push_back(std::move(plain));
+    kept.begins.push_back(at);
+    return Status::OK();
+  }
+  kept.arrays.push_back(values);
   return Status::OK();
 }
 
@@ -171,12 +181,20 @@ Status Window::MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> d
 
 Status Window::Seal() {
   for (Kept& kept : kept_) {
-    if (kept.arrays.size() < 2) continue;
+    if (kept.arrays.size() < 2 || !kept.begins.empty()) continue;
     ARROW_ASSIGN_OR_RAISE(auto joined, arrow::Concatenate(kept.arrays, pool_));
     kept.arrays = {std::move(joined)};
   }
   placement_ = {};
   return Status::OK();
+}
+
+std::optional<std::span<const uint8_t>> Window::CellAt(size_t column, int64_t row) const {
+  const Kept& kept = kept_[column];
+  const int64_t read = reinterpret_cast<const uint32_t*>(inverse_->data())[row];
+  const auto after = std::upper_bound(kept.begins.begin(), kept.begins.end(), read);
+  const auto at = static_cast<size_t>(after - kept.begins.begin()) - 1;
+  return schema::TextAt(*kept.arrays[at], read - kept.begins[at]);
 }
 
 Result<std::shared_ptr<arrow::Array>> Window::Gather(size_t column, int64_t from,

@@ -30,6 +30,8 @@ struct WindowColumn {
   std::shared_ptr<arrow::DataType> type;
   /// Set for columns that are kept as elements at their permuted place.
   std::optional<DType> fixed;
+  /// Strings or bytes that are looked at one by one: `CellAt` instead of `Gather`.
+  bool cells = false;
 };
 
 /// Bytes of a fixed-width column's values and validity for some rows of a window, which
@@ -74,6 +76,9 @@ class Window {
     return kept_[column].damaged == nullptr ? nullptr : kept_[column].damaged->data();
   }
 
+  /// Cells: a delivered row's bytes, which the window holds; nothing for a null.
+  std::optional<std::span<const uint8_t>> CellAt(size_t column, int64_t row) const;
+
   /// Other columns: delivered rows [from, from + rows), gathered into new memory of
   /// `pool` (all but dictionaries and views, which share the window's).
   Result<std::shared_ptr<arrow::Array>> Gather(size_t column, int64_t from, int64_t rows,
@@ -85,7 +90,8 @@ class Window {
     std::shared_ptr<arrow::Buffer> valid;
     bool any_null = false;
     std::shared_ptr<arrow::Buffer> damaged;
-    arrow::ArrayVector arrays;  // not fixed: as they arrived
+    arrow::ArrayVector arrays;    // not fixed: as they arrived
+    std::vector<int64_t> begins;  // cells: the row in read order where each array begins
   };
 
   Window() = default;
