@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,6 +15,9 @@
 
 namespace headrace::reader {
 namespace {
+
+constexpr int64_t kEntriesAhead = 128;
+static_assert(kEntriesAhead >= window::kPlacesAhead);
 
 /// A column of `Physical` values that are kept as `Element`s, which are as wide or
 /// narrower.
@@ -218,12 +222,28 @@ class FixedSource : public ColumnSource {
       if (place == nullptr) {
         for (int64_t i = 0; i < count; ++i) out[i] = ElementOf(dictionary[indices[i]]);
       } else {
-        for (int64_t i = 0; i < count; ++i) {
-          out[place[i]] = ElementOf(dictionary[indices[i]]);
-        }
+        PlaceEntries(dictionary, std::span(indices).first(static_cast<size_t>(count)),
+                     place, out);
       }
     }
     return Status::OK();
+  }
+
+  // The entries of a large dictionary come from memory, in no order that the processor
+  // could foresee: they and their places are fetched ahead.
+  static void PlaceEntries(const Value* dictionary, std::span<const int32_t> indices,
+                           const uint32_t* place, Element* out) {
+    const auto count = std::ssize(indices);
+    for (int64_t i = 0; i < std::min(kEntriesAhead, count); ++i) {
+      __builtin_prefetch(dictionary + indices[i]);
+    }
+    int64_t i = 0;
+    for (; i < count - kEntriesAhead; ++i) {
+      __builtin_prefetch(dictionary + indices[i + kEntriesAhead]);
+      __builtin_prefetch(out + place[i + window::kPlacesAhead], 1);
+      out[place[i]] = ElementOf(dictionary[indices[i]]);
+    }
+    for (; i < count; ++i) out[place[i]] = ElementOf(dictionary[indices[i]]);
   }
 
   Status PlaceSome(int64_t at, int64_t n, const window::Slot& slot) {

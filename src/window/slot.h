@@ -22,6 +22,10 @@ struct Slot {
   int64_t PlaceOf(int64_t row) const { return place == nullptr ? row : place[row]; }
 };
 
+/// How far ahead of a write its place is fetched: a processor commits writes in order, so
+/// that one whose place is not in its first cache holds up all after it.
+inline constexpr int64_t kPlacesAhead = 16;
+
 /// Writes `n` elements from memory of any alignment to their places.
 template <typename T>
 void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, uint8_t* out) {
@@ -31,11 +35,17 @@ void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, uint8_t* out) 
     return;
   }
   auto* to = reinterpret_cast<T*>(out);
-  for (int64_t i = 0; i < n; ++i) {
+  int64_t i = 0;
+  auto write = [&] {
     T value;
     std::memcpy(&value, in + i * sizeof(T), sizeof(T));
     to[place[i]] = value;
+  };
+  for (; i < n - kPlacesAhead; ++i) {
+    __builtin_prefetch(to + place[i + kPlacesAhead], 1);
+    write();
   }
+  for (; i < n; ++i) write();
 }
 
 }  // namespace headrace::window
