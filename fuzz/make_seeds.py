@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import headrace as hr
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -110,12 +111,36 @@ FILTERS = [
 ]
 
 
+def _cells() -> dict[str, bytes]:
+    """Return a cell of each codec."""
+    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    wide = image.astype(np.uint16) * 300
+    tensor = np.arange(6, dtype=np.float32)
+    columns = [
+        (hr.Field("npy", "float32", (None,), codec="npy"), tensor),
+        (hr.Field("npz", "float32", (None,), codec="npz"), tensor),
+        (hr.Field("zstd", "float32", (None,), codec="zstd"), tensor),
+        (hr.Field("jpeg", "uint8", (None, None, 3), codec="jpeg"), image),
+        (hr.Field("jpeg_gray", "uint8", (None, None), codec="jpeg"), image[..., 0]),
+        (hr.Field("png", "uint8", (None, None, 3), codec="png"), image),
+        (hr.Field("png_wide", "uint16", (None, None, 3), codec="png"), wide),
+        (hr.Field("webp", "uint8", (None, None, 3), codec="webp"), image),
+    ]
+    table = hr.Schema([field for field, _ in columns]).encode(
+        {field.name: [value] for field, value in columns}
+    )
+    return {name: table[name][0].as_py() for name in table.column_names}
+
+
 def main(corpus: Path) -> None:
     """Write them below a folder."""
     (corpus / "pages").mkdir(parents=True, exist_ok=True)
     for name, (table, options) in SEEDS.items():
         path = corpus / "pages" / name
         pq.write_table(table, path, **{"store_schema": False, **options})
+    (corpus / "cells").mkdir(parents=True, exist_ok=True)
+    for name, cell in _cells().items():
+        (corpus / "cells" / name).write_bytes(cell)
     (corpus / "expression").mkdir(parents=True, exist_ok=True)
     dataset = hr.open(corpus / "pages" / "plain")
     for number, text in enumerate(FILTERS):

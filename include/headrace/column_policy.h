@@ -40,12 +40,14 @@ struct NullPolicy {
   bool operator==(const NullPolicy&) const = default;
 };
 
-/// What becomes of a list column whose lists differ in length.
+/// What becomes of a column whose lists, vectors or tensors differ in length.
 struct RaggedPolicy {
   enum class Kind {
     kError,   ///< Unequal lengths are an error that names the first two (default).
     kPad,     ///< Padded with `pad` to the longest of the batch, or to `length`.
     kRagged,  ///< Values one after the other in `<name>`, and int64 `<name>_offsets`.
+    kSparse,  ///< Spark ML vectors: what is not 0 in `<name>_indices` (int32) and
+              ///< `<name>_values`, int64 `<name>_offsets`, and int32 `<name>_size`.
   };
   Kind kind = Kind::kError;
   Number pad = {};

@@ -5,11 +5,13 @@
 #include <arrow/type_fwd.h>
 #include <headrace/column_policy.h>
 #include <headrace/result.h>
+#include <headrace/schema.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,9 @@ struct OpenOptions {
   /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns
   /// not named are inferred: int32, int64, date32, else string.
   std::map<std::string, std::string> partition_types = {};
+  /// Fields of columns, dotted names included, whose files do not say how their cells are
+  /// encoded, or say it otherwise.
+  std::optional<Schema> schema = {};
   /// Where survivor counts of filters are remembered between processes; empty: nowhere.
   std::string cache_folder = {};
   /// Threads that read footers and count survivors.
@@ -69,7 +74,8 @@ class Dataset {
  public:
   /// Opens Parquet where it lies: a file, a directory (Hive partitions found), a glob, or
   /// a list of those. Reads every footer once. Errors: NotFound, Corrupt (naming the
-  /// file), SchemaMismatch (naming file and column), Denied, Unavailable.
+  /// file), SchemaMismatch (naming file and column, or a field that no column is of),
+  /// Denied, Unavailable.
   static Result<Dataset> Open(const std::string& uri, const OpenOptions& options = {});
   static Result<Dataset> Open(const std::vector<std::string>& uris,
                               const OpenOptions& options = {});
@@ -105,9 +111,11 @@ class Dataset {
   /// Rows that pass the filter. Reads nothing where statistics decide.
   Result<int64_t> CountRows() const;
   /// `Select`, `Where` and `Cast` applied, in stored order, read as the reader is pulled.
-  Result<std::shared_ptr<arrow::RecordBatchReader>> ToReader() const;
+  /// `decode`: cells of field codecs come as `arrow.fixed_shape_tensor`, lists, or
+  /// `arrow.variable_shape_tensor`.
+  Result<std::shared_ptr<arrow::RecordBatchReader>> ToReader(bool decode = false) const;
   /// As `ToReader`, all at once.
-  Result<std::shared_ptr<arrow::Table>> ToTable() const;
+  Result<std::shared_ptr<arrow::Table>> ToTable(bool decode = false) const;
   /// Plans the scan without reading data pages.
   Result<ScanSummary> Explain() const;
 

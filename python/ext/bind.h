@@ -15,12 +15,16 @@ namespace headrace::ext {
 void BindDataset(nanobind::module_& m);
 void BindLoader(nanobind::module_& m);
 void BindBatch(nanobind::module_& m);
+void BindSchema(nanobind::module_& m);
 
 /// Arrow data on its way to pyarrow: a column that no tensor holds, or, as structs, the
 /// rows of a scan.
 struct ArrowColumn {
   std::shared_ptr<arrow::Array> array;
 };
+
+/// A capsule "arrow_schema" of the Arrow PyCapsule interface.
+nanobind::object ExportedSchema(const arrow::Schema& schema);
 
 /// How tensors leave C++: as numpy arrays, as objects with `__dlpack__`, or as parts of a
 /// WholeBatch. All share the batch's memory and own it.

@@ -32,7 +32,7 @@ namespace {
 
 /// ("error" | "fill" | "mask", fill value or None).
 using PyNulls = std::map<std::string, std::tuple<std::string, nb::object>>;
-/// ("error" | "pad" | "ragged", pad value or None, length or None).
+/// ("error" | "pad" | "ragged" | "sparse", pad value or None, length or None).
 using PyRagged =
     std::map<std::string, std::tuple<std::string, nb::object, std::optional<int64_t>>>;
 /// Vocabularies: str or bytes.
@@ -88,6 +88,7 @@ std::map<std::string, RaggedPolicy> RaggedPolicies(const PyRagged& given) {
     const auto& [kind, value, length] = choice;
     RaggedPolicy policy;
     if (kind == "ragged") policy.kind = RaggedPolicy::Kind::kRagged;
+    if (kind == "sparse") policy.kind = RaggedPolicy::Kind::kSparse;
     if (kind == "pad") {
       policy.kind = RaggedPolicy::Kind::kPad;
       policy.pad = ToNumber(value, column);
@@ -115,8 +116,9 @@ std::map<std::string, CodesPolicy> CodesPolicies(const PyCodes& given) {
 Dataset Open(const std::vector<std::string>& uris,
              const std::map<std::string, std::string>& storage_options,
              const std::map<std::string, std::string>& partition_types,
-             const std::string& cache_folder) {
+             const std::optional<Schema>& schema, const std::string& cache_folder) {
   OpenOptions options;
+  options.schema = schema;
   options.storage_options = storage_options;
   options.partition_types = partition_types;
   options.cache_folder = cache_folder;
@@ -167,17 +169,19 @@ nb::object ExportStream(const Dataset& dataset, const nb::object& requested_sche
       }));
 }
 
-nb::object ExportSchema(const Dataset& dataset) {
-  auto schema = std::make_unique<ArrowSchema>();
-  Check(arrow::ExportSchema(*dataset.schema(), schema.get()));
-  return nb::steal(PyCapsule_New(schema.release(), "arrow_schema", [](PyObject* capsule) {
-    auto* held = static_cast<ArrowSchema*>(PyCapsule_GetPointer(capsule, "arrow_schema"));
-    if (held->release != nullptr) held->release(held);
-    delete held;
-  }));
-}
-
 }  // namespace
+
+nb::object ExportedSchema(const arrow::Schema& schema) {
+  auto exported = std::make_unique<ArrowSchema>();
+  Check(arrow::ExportSchema(schema, exported.get()));
+  return nb::steal(
+      PyCapsule_New(exported.release(), "arrow_schema", [](PyObject* capsule) {
+        auto* held =
+            static_cast<ArrowSchema*>(PyCapsule_GetPointer(capsule, "arrow_schema"));
+        if (held->release != nullptr) held->release(held);
+        delete held;
+      }));
+}
 
 void BindDataset(nb::module_& m) {
   nb::class_<ScanSummary>(m, "ScanSummary", "What a scan will touch.")
@@ -186,11 +190,14 @@ void BindDataset(nb::module_& m) {
 
   nb::class_<ScanBatches>(m, "ScanBatches",
                           "A scan, batch by batch; one thread at a time.")
+      .def("__arrow_c_schema__",
+           [](const ScanBatches& scan) { return ExportedSchema(*scan.reader->schema()); })
       .def("next", &ScanBatches::Next, "Rows as structs, or None at the end.");
 
   nb::class_<Dataset>(m, "Dataset", "headrace::Dataset.")
       .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
-                  nb::arg("partition_types"), nb::arg("cache_folder"))
+                  nb::arg("partition_types"), nb::arg("schema").none(),
+                  nb::arg("cache_folder"))
       .def_static(
           "from_json",
           [](const std::string& json) {
@@ -266,14 +273,17 @@ void BindDataset(nb::module_& m) {
            [](const Dataset& dataset) {
              return Released([&] { return dataset.Explain(); });
            })
-      .def("scan",
-           [](const Dataset& dataset) {
-             return ScanBatches{Released([&] { return dataset.ToReader(); })};
-           })
+      .def(
+          "scan",
+          [](const Dataset& dataset, bool decode) {
+            return ScanBatches{Released([&] { return dataset.ToReader(decode); })};
+          },
+          nb::arg("decode"))
       .def_prop_ro("fingerprint", &Dataset::fingerprint)
       .def("to_json", &Dataset::ToJson)
       .def("__str__", &Dataset::ToString)
-      .def("__arrow_c_schema__", &ExportSchema)
+      .def("__arrow_c_schema__",
+           [](const Dataset& dataset) { return ExportedSchema(*dataset.schema()); })
       .def("__arrow_c_stream__", &ExportStream, nb::arg("requested_schema") = nb::none());
 }
 

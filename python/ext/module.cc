@@ -10,6 +10,7 @@ NB_MODULE(_native, m) {
   nb::set_leak_warnings(false);
   m.doc() = "Headrace's C++ core. Private: use the package headrace.";
   headrace::ext::BindBatch(m);
+  headrace::ext::BindSchema(m);
   headrace::ext::BindDataset(m);
   headrace::ext::BindLoader(m);
   nb::module_::import_("atexit").attr("register")(

@@ -19,12 +19,15 @@ from .loader import Loader
 from .opening import open
 from .policies import fill, pad
 from .scan_summary import ScanSummary
+from .schema import Field, Schema
 
 __all__ = [
     "Dataset",
+    "Field",
     "HeadraceError",
     "Loader",
     "ScanSummary",
+    "Schema",
     "__version__",
     "errors",
     "fill",

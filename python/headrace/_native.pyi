@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 import enum
-from typing import Any
+from typing import Annotated, Any
+
+import numpy
+from numpy.typing import NDArray
 
 
 class ArrowColumn:
@@ -29,6 +32,30 @@ class WholeBatch:
         The columns, [(names, distance, column), ...]. (batch,) tensors of one dtype that lie in one memory at equal distances come together, as a flat capsule with `distance` elements from the first of one to that of the next.
         """
 
+class Schema:
+    """headrace::Schema."""
+
+    @staticmethod
+    def make(fields: Sequence[tuple[str, str, Sequence[int | None], str, int | None, bool]]) -> Schema: ...
+
+    @staticmethod
+    def from_arrow(schema: object) -> Schema: ...
+
+    @staticmethod
+    def from_json(json: str) -> Schema: ...
+
+    def to_json(self) -> str: ...
+
+    def fields(self) -> list[tuple[str, str, list[int | None], str, int | None, bool]]: ...
+
+    def show(self, arg: int, /) -> str: ...
+
+    def encode(self, name: str, values: Sequence[tuple[str, Sequence[int], Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]] | None], num_threads: int) -> list[ArrowColumn]: ...
+
+    def __arrow_c_schema__(self) -> object: ...
+
+    def __str__(self) -> str: ...
+
 class ScanSummary:
     """What a scan will touch."""
 
@@ -39,6 +66,8 @@ class ScanSummary:
 class ScanBatches:
     """A scan, batch by batch; one thread at a time."""
 
+    def __arrow_c_schema__(self) -> object: ...
+
     def next(self) -> ArrowColumn | None:
         """Rows as structs, or None at the end."""
 
@@ -46,7 +75,7 @@ class Dataset:
     """headrace::Dataset."""
 
     @staticmethod
-    def open(uris: Sequence[str], storage_options: Mapping[str, str], partition_types: Mapping[str, str], cache_folder: str) -> Dataset: ...
+    def open(uris: Sequence[str], storage_options: Mapping[str, str], partition_types: Mapping[str, str], schema: Schema | None, cache_folder: str) -> Dataset: ...
 
     @staticmethod
     def from_json(json: str) -> Dataset: ...
@@ -73,7 +102,7 @@ class Dataset:
 
     def explain(self) -> ScanSummary: ...
 
-    def scan(self) -> ScanBatches: ...
+    def scan(self, decode: bool) -> ScanBatches: ...
 
     @property
     def fingerprint(self) -> str: ...

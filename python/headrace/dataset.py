@@ -182,17 +182,20 @@ class Dataset:
         return Dataset(self._native.nulls(native_nulls(policies)))
 
     def ragged(
-        self, policies: Mapping[str, 'pad | Literal["error", "ragged"]']
+        self, policies: Mapping[str, 'pad | Literal["error", "ragged", "sparse"]']
     ) -> "Dataset":
-        """Say what becomes of lists that differ in length.
+        """Say what becomes of lists, vectors or tensors that differ in length or shape.
 
         Parameters
         ----------
         policies : dict of str to policy
             By column: "error" (the default: lists of unequal length are an error),
-            `headrace.pad(value, length=None)` (shape (batch, longest) or (batch, length)),
-            or "ragged" (`<name>`: all values one after the other, and int64
-            `<name>_offsets`, shape (batch + 1,)).
+            `headrace.pad(value, length=None)` (shape (batch, longest) or (batch, length);
+            tensors are padded at the end of each dimension), "ragged" (`<name>`: all values
+            one after the other, int64 `<name>_offsets`, shape (batch + 1,), and of tensors
+            int64 `<name>_shape`, shape (batch, dimensions)), or, for Spark ML vectors,
+            "sparse" (int32 `<name>_indices`, `<name>_values`, int64 `<name>_offsets` and
+            int32 `<name>_size`, shape (batch,)).
 
         Returns
         -------
@@ -456,8 +459,14 @@ class Dataset:
         """
         return ScanSummary(self._native.explain())
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self, *, decode: bool = False) -> pa.Table:
         """Read everything, in stored order, with `select`, `where` and `cast` applied.
+
+        Parameters
+        ----------
+        decode : bool, optional
+            Decode what field codecs encoded, to `arrow.fixed_shape_tensor`, to lists, or to
+            `arrow.variable_shape_tensor`. If not given, cells stay as they are stored.
 
         Returns
         -------
@@ -469,11 +478,11 @@ class Dataset:
         Corrupt, Unavailable, Denied, Conflict
             What had to be read could not be, or has changed.
         """
-        scan = self._native.scan()
+        scan = self._native.scan(_validate.boolean("decode", decode))
         batches = []
         while (rows := scan.next()) is not None:
             batches.append(pa.record_batch(rows))
-        return pa.Table.from_batches(batches, self.schema)
+        return pa.Table.from_batches(batches, pa.schema(scan))
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Read everything, as `to_arrow`, into a `pandas.DataFrame`.

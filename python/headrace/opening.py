@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from . import _native, _validate
 from .dataset import Dataset
+from .schema import Schema
 
 __all__ = ["open"]
 
@@ -15,6 +16,7 @@ def open(
     *,
     storage_options: Mapping[str, str] | None = None,
     partition_types: Mapping[str, str] | None = None,
+    schema: Schema | None = None,
 ) -> Dataset:
     """Open Parquet where it lies.
 
@@ -32,6 +34,9 @@ def open(
     partition_types : dict of str to str, optional
         Types of Hive partition columns ("int16", "string", "date32", ...). Columns not
         named are inferred: int32, int64, date32, else string.
+    schema : Schema, optional
+        Fields of columns, dotted names included, whose files do not say how their cells
+        are encoded, or say it otherwise. Columns that it does not name stay as they are.
 
     Returns
     -------
@@ -48,7 +53,8 @@ def open(
     Corrupt
         A footer is damaged; the message names the file.
     SchemaMismatch
-        Files disagree on a column; the message names file and column.
+        Files disagree on a column; the message names file and column. Or a field of the
+        schema does not suit its column.
     Denied, Unavailable
         Storage refused, or did not answer.
 
@@ -64,11 +70,14 @@ def open(
     """
     storage = _validate.text_mapping("storage_options", storage_options or {})
     types = _validate.text_mapping("partition_types", partition_types or {})
+    if schema is not None and not isinstance(schema, Schema):
+        raise _validate.rejected("schema", schema, "a headrace.Schema")
     return Dataset(
         _native.Dataset.open(
             uris=_validate.paths("uri", uri),
             storage_options=storage,
             partition_types=types,
+            schema=None if schema is None else schema._native,
             cache_folder=_cache_folder(),
         )
     )

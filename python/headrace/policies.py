@@ -78,10 +78,10 @@ def native_ragged(policies: Any) -> dict[str, tuple[str, Any, int | None]]:
             if isinstance(value, str | bytes):
                 raise _validate.rejected(f"pad of {name!r}", value, "a number")
             native[name] = ("pad", value, length)
-        elif isinstance(policy, str) and policy in ("error", "ragged"):
+        elif isinstance(policy, str) and policy in ("error", "ragged", "sparse"):
             native[name] = (policy, None, None)
         else:
-            expected = '"error", headrace.pad(value) or "ragged"'
+            expected = '"error", headrace.pad(value), "ragged" or "sparse"'
             raise _validate.rejected(f"policies[{name!r}]", policy, expected)
     return native
 

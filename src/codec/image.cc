@@ -4,8 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include <headrace/batch.h>
 #include "codec/image_formats.h"
-#include "headrace/batch.h"
 
 namespace headrace::codec {
 namespace {

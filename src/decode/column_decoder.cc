@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "decode/list_decoder.h"
+#include "decode/vector_decoder.h"
 #include "schema/cast.h"
 #include "schema/convert.h"
 #include "schema/dtype.h"
@@ -167,6 +168,8 @@ Status ColumnDecoder::Decode(const std::shared_ptr<arrow::Array>& values,
       Append(batch, plan_.name, std::move(*cast));
       return Status::OK();
     }
+    case schema::Form::kVector:
+      return DecodeVectors(plan_, *values, locate, pool, batch);
     case schema::Form::kList:
     case schema::Form::kFixedShape:
     case schema::Form::kVariableShape:

@@ -10,10 +10,12 @@
 
 #include "pipeline/dataset_impl.h"
 #include "pipeline/dataset_json.h"
+#include "pipeline/decoded_reader.h"
 #include "pipeline/scan.h"
 #include "pipeline/scan_reader.h"
 #include "pipeline/thread_executor.h"
 #include "schema/column_path.h"
+#include "schema/field.h"
 
 namespace headrace {
 namespace {
@@ -50,8 +52,8 @@ Status DatasetImpl::Bind() {
   }
   arrow::FieldVector stored, cast;
   for (const std::string& name : columns) {
-    ARROW_ASSIGN_OR_RAISE(auto column, schema::ResolveColumn(*table->schema(), name));
-    stored.push_back(column.field->WithName(name));
+    ARROW_ASSIGN_OR_RAISE(auto column, Declared(name));
+    stored.push_back(std::move(column));
   }
   stored_schema = arrow::schema(stored);
   // Names of no column at all are told from those that are not selected.
@@ -69,6 +71,14 @@ Status DatasetImpl::Bind() {
     ARROW_ASSIGN_OR_RAISE(filter, expression::Filter::Bind(*where, *table->schema()));
   }
   return Status::OK();
+}
+
+Result<std::shared_ptr<arrow::Field>> DatasetImpl::Declared(
+    const std::string& name) const {
+  ARROW_ASSIGN_OR_RAISE(auto column, schema::ResolveColumn(*table->schema(), name));
+  auto field = column.field->WithName(name);
+  const Field* declared = options.schema ? options.schema->Find(name) : nullptr;
+  return declared == nullptr ? field : schema::Declare(field, *declared);
 }
 
 Result<Dataset> Dataset::Open(const std::string& uri, const OpenOptions& options) {
@@ -96,6 +106,13 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
   impl->survivors = std::make_shared<pipeline::SurvivorCache>(options.cache_folder);
   impl->vocabularies = std::make_shared<pipeline::VocabularyCache>();
   impl->options = options;
+  if (options.schema) {
+    for (const Field& field : options.schema->fields()) {
+      if (Status known = impl->Declared(field.name).status(); !known.ok()) {
+        return WithContext(known, "the schema given to open");
+      }
+    }
+  }
   ARROW_RETURN_NOT_OK(impl->Bind());
   return Dataset(std::move(impl));
 }
@@ -252,13 +269,15 @@ Result<int64_t> Dataset::CountRows() const {
   return rows;
 }
 
-Result<std::shared_ptr<arrow::RecordBatchReader>> Dataset::ToReader() const {
+Result<std::shared_ptr<arrow::RecordBatchReader>> Dataset::ToReader(bool decode) const {
   pipeline::ThreadExecutor executor(impl_->options.num_threads);
-  return pipeline::ScanReader::Make(impl_, executor);
+  ARROW_ASSIGN_OR_RAISE(auto reader, pipeline::ScanReader::Make(impl_, executor));
+  if (!decode) return reader;
+  return pipeline::DecodedReader::Make(std::move(reader), impl_->choices);
 }
 
-Result<std::shared_ptr<arrow::Table>> Dataset::ToTable() const {
-  ARROW_ASSIGN_OR_RAISE(auto reader, ToReader());
+Result<std::shared_ptr<arrow::Table>> Dataset::ToTable(bool decode) const {
+  ARROW_ASSIGN_OR_RAISE(auto reader, ToReader(decode));
   return reader->ToTable();
 }
 

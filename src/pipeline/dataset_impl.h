@@ -39,6 +39,8 @@ struct DatasetImpl {
 
   /// Checks the choice against the table and fills what is derived.
   Status Bind();
+  /// A column of the table, as its metadata or the schema given to `Open` declare it.
+  Result<std::shared_ptr<arrow::Field>> Declared(const std::string& name) const;
   const expression::Filter* filter_or_null() const { return filter ? &*filter : nullptr; }
 };
 

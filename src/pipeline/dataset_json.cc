@@ -108,6 +108,9 @@ static void to_json(json& j, const RaggedPolicy& policy) {
     case RaggedPolicy::Kind::kRagged:
       j = "ragged";
       return;
+    case RaggedPolicy::Kind::kSparse:
+      j = "sparse";
+      return;
     case RaggedPolicy::Kind::kPad:
       j = {{"pad", policy.pad}};
       if (policy.length) j["length"] = *policy.length;
@@ -117,7 +120,8 @@ static void to_json(json& j, const RaggedPolicy& policy) {
 static void from_json(const json& j, RaggedPolicy& policy) {
   if (j.is_string()) {
     policy.kind = Word<RaggedPolicy::Kind>(j, {{"error", RaggedPolicy::Kind::kError},
-                                               {"ragged", RaggedPolicy::Kind::kRagged}});
+                                               {"ragged", RaggedPolicy::Kind::kRagged},
+                                               {"sparse", RaggedPolicy::Kind::kSparse}});
     return;
   }
   policy.kind = RaggedPolicy::Kind::kPad;
@@ -215,6 +219,9 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
   j["partition_types"] = dataset.options.partition_types;
   j["cache_folder"] = dataset.options.cache_folder;
   j["num_threads"] = dataset.options.num_threads;
+  if (dataset.options.schema) {
+    j["schema"] = json::parse(dataset.options.schema->ToJson());
+  }
   j["fingerprint"] = dataset.table->fingerprint();
   j["files"] = dataset.table->fragments().size();
   j["rows"] = dataset.table->rows();
@@ -245,6 +252,9 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
         j.at("partition_types").get<std::map<std::string, std::string>>();
     d.options.cache_folder = j.at("cache_folder").get<std::string>();
     d.options.num_threads = j.at("num_threads").get<int>();
+    if (j.contains("schema")) {
+      ARROW_ASSIGN_OR_RAISE(d.options.schema, Schema::FromJson(j.at("schema").dump()));
+    }
     d.fingerprint = j.at("fingerprint").get<std::string>();
     d.files = j.at("files").get<int64_t>();
     d.rows = j.at("rows").get<int64_t>();

@@ -7,8 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include <headrace/schema.h>
 #include "codec/field_codec.h"
-#include "headrace/schema.h"
 #include "pipeline/thread_executor.h"
 
 namespace headrace {

@@ -30,6 +30,10 @@ constexpr int64_t kSmallTileRows = 1 << 10;
 constexpr int64_t kRowsTogether = 8 << 10;
 constexpr int64_t kStepsTogetherMax = 256;
 constexpr int64_t kReadyMin = 4;
+// How much larger values of varying shapes are taken to be than their cells.
+constexpr int64_t kLossyRatio = 16;
+constexpr int64_t kLosslessRatio = 4;
+constexpr int64_t kDecodedBytesMax = int64_t{1} << 40;
 // What allocators and small objects of an open column chunk take.
 constexpr int64_t kOpenChunkBytes = 8 << 10;
 
@@ -101,6 +105,27 @@ Result<std::vector<ColumnSizes>> SampleSizes(
   return sizes;
 }
 
+// A column's part of a batch's row, where values are stored in `stored` bytes.
+int64_t BatchBytes(const schema::ColumnPlan& column, int64_t stored) {
+  // Taken, joined, put in order, decoded.
+  if (!column.field) return 4 * (stored + 16);
+  const int64_t width =
+      ByteWidth(column.dtype) + (column.dtype == column.stored_dtype ? 0 : 8);
+  if (column.form == schema::Form::kFixedShape) {
+    int64_t bytes = width + 1;
+    for (const int64_t dimension : column.shape) {
+      if (__builtin_mul_overflow(bytes, std::max<int64_t>(dimension, 1), &bytes)) {
+        return kDecodedBytesMax;
+      }
+    }
+    return std::min(bytes, kDecodedBytesMax);
+  }
+  // Decoded apart, then put together.
+  const std::string& codec = column.field->codec;
+  const bool lossy = codec == "jpeg" || codec == "webp";
+  return 2 * stored * (lossy ? kLossyRatio : kLosslessRatio) * width;
+}
+
 int64_t StreamRows(const MemoryNeeds& needs) {
   return needs.rows / needs.order.streams + needs.order.streams;
 }
@@ -148,7 +173,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
     } else {
       any_gathered = true;
       plan.window_row_bytes += value;
-      plan.batch_row_bytes += 4 * (value + 16);  // taken, joined, put in order, decoded
+      plan.batch_row_bytes += BatchBytes(columns[c], value);
     }
   }
   plan.window_row_bytes += (fixed_window + window_per_stream - 1) / window_per_stream;

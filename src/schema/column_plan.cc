@@ -133,6 +133,14 @@ Status PlanCells(const std::string& cast_name, ColumnPlan* plan) {
 Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
   if (plan->field) return PlanCells(cast_name, plan);
   const arrow::DataType& type = *plan->type;
+  if (IsVector(type)) {
+    plan->stored_dtype = plan->dtype = DType::kFloat64;
+    if (!cast_name.empty()) {
+      ARROW_ASSIGN_OR_RAISE(plan->dtype, ParseDType(cast_name));
+    }
+    plan->form = Form::kVector;
+    return Status::OK();
+  }
   const arrow::DataType& value_type = ValueType(type);
   const bool decimal = arrow::is_decimal(value_type.id());
   const bool nested = &value_type != &type;
@@ -227,8 +235,13 @@ Status ApplyPolicies(const ColumnChoices& choices, ColumnPlan* plan) {
     }
   }
   if (ragged != nullptr) {
-    if (plan->form != Form::kList && plan->form != Form::kVariableShape) {
+    const bool vectors = plan->form == Form::kVector;
+    if (plan->form != Form::kList && plan->form != Form::kVariableShape && !vectors) {
       return Invalid(plan->name, "ragged takes lists of varying length, found " +
+                                     plan->type->ToString());
+    }
+    if (ragged->kind == RaggedPolicy::Kind::kSparse && !vectors) {
+      return Invalid(plan->name, "ragged: \"sparse\" takes Spark ML vectors, found " +
                                      plan->type->ToString());
     }
     plan->ragged = *ragged;
@@ -261,7 +274,13 @@ Status CheckNames(const std::vector<ColumnPlan>& plans, const ColumnChoices& cho
       ARROW_RETURN_NOT_OK(
           add(plan.name + "_mask", "the null mask of \"" + plan.name + "\""));
     }
-    if (plan.ragged.kind == RaggedPolicy::Kind::kRagged) {
+    const bool sparse = plan.ragged.kind == RaggedPolicy::Kind::kSparse;
+    for (const char* part : {"_indices", "_values", "_size"}) {
+      if (!sparse) break;
+      ARROW_RETURN_NOT_OK(
+          add(plan.name + part, "a part of the sparse \"" + plan.name + "\""));
+    }
+    if (sparse || plan.ragged.kind == RaggedPolicy::Kind::kRagged) {
       ARROW_RETURN_NOT_OK(
           add(plan.name + "_offsets", "the offsets of \"" + plan.name + "\""));
       if (plan.form == Form::kVariableShape) {
@@ -348,7 +367,8 @@ Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
   auto cast_type = [&]() -> Result<std::shared_ptr<arrow::DataType>> {
     ARROW_ASSIGN_OR_RAISE(DType dtype, ParseDType(*cast));
     ARROW_ASSIGN_OR_RAISE(const auto encoded, EncodedField(field));
-    if (encoded) return field.type();  // decoded, it is cast
+    // What is decoded is cast then.
+    if (encoded || IsVector(*field.type())) return field.type();
     const arrow::DataType& value = ValueType(*field.type());
     if (!DTypeOf(value) && !arrow::is_decimal(value.id()) &&
         value.id() != arrow::Type::STRUCT && value.id() != arrow::Type::MAP) {
@@ -361,6 +381,18 @@ Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
   }();
   if (cast_type.ok()) return cast_type;
   return WithContext(cast_type.status(), "column \"" + field.name() + "\"");
+}
+
+Result<std::optional<ColumnPlan>> PlanOfCells(const arrow::Field& column,
+                                              const ColumnChoices& choices) {
+  ColumnPlan plan;
+  plan.name = column.name();
+  plan.type = column.type();
+  ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(column));
+  if (!plan.field) return std::nullopt;
+  const auto* cast = Find(choices.casts, plan.name);
+  ARROW_RETURN_NOT_OK(PlanCells(cast == nullptr ? "" : *cast, &plan));
+  return plan;
 }
 
 Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices) {

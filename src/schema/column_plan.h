@@ -41,6 +41,7 @@ enum class Form {
   kList,           ///< Lists of one dimension; lengths by the ragged policy.
   kFixedShape,     ///< (batch, *shape) tensor.
   kVariableShape,  ///< Tensors that differ in shape; by the ragged policy.
+  kVector,         ///< Spark ML vectors; lengths, or sparse, by the ragged policy.
   kObject,         ///< Strings or bytes, as an Arrow array.
   kArrow,          ///< Any stored type, as an Arrow array (`to="arrow"` only).
 };
@@ -83,6 +84,11 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
 /// The type that a cast gives a column; the column's own type where there is none.
 Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
                                                   const ColumnChoices& choices);
+
+/// The plan of a column of cells that a field codec decodes, without policies; nothing
+/// for any other column.
+Result<std::optional<ColumnPlan>> PlanOfCells(const arrow::Field& column,
+                                              const ColumnChoices& choices);
 
 /// Checks that every policy names a selected column and suits its type, so far as a later
 /// cast could not mend it: fill and pad values, and whether packed columns are of one

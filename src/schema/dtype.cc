@@ -124,6 +124,22 @@ Result<DType> ParseDType(std::string_view name) {
 
 bool IsFloating(DType dtype) { return dtype >= DType::kFloat16; }
 
+bool IsVector(const arrow::DataType& type) {
+  if (type.id() != arrow::Type::STRUCT || type.num_fields() != 4) return false;
+  auto is = [&](int i, const char* name, const arrow::DataType& expected) {
+    const arrow::Field& field = *type.field(i);
+    return field.name() == name && field.type()->Equals(expected);
+  };
+  auto is_list = [&](int i, const char* name, arrow::Type::type values) {
+    const arrow::Field& field = *type.field(i);
+    return field.name() == name && field.type()->id() == arrow::Type::LIST &&
+           field.type()->field(0)->type()->id() == values;
+  };
+  return is(0, "type", *arrow::int8()) && is(1, "size", *arrow::int32()) &&
+         is_list(2, "indices", arrow::Type::INT32) &&
+         is_list(3, "values", arrow::Type::DOUBLE);
+}
+
 const arrow::DataType& ValueType(const arrow::DataType& type) {
   using arrow::internal::checked_cast;
   switch (type.id()) {

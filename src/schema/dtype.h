@@ -25,6 +25,9 @@ Result<DType> ParseDType(std::string_view name);
 /// "bool" to "float64": no NaN, no fraction.
 bool IsFloating(DType dtype);
 
+/// Whether a struct is a Spark ML vector (VectorUDT): type, size, indices, values.
+bool IsVector(const arrow::DataType& type);
+
 /// The type of the values below lists and tensors, or the type itself.
 const arrow::DataType& ValueType(const arrow::DataType& type);
 

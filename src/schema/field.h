@@ -18,6 +18,11 @@ inline constexpr char kFieldMetadata[] = "headrace.field";
 /// field's JSON, Unsupported for a later format.
 Result<std::optional<Field>> DeclaredField(const arrow::Field& field);
 
+/// The column as a field says it is: with its metadata. SchemaMismatch if the column's
+/// type can hold no such values.
+Result<std::shared_ptr<arrow::Field>> Declare(const std::shared_ptr<arrow::Field>& column,
+                                              const Field& field);
+
 /// The column without its metadata but for a field's.
 std::shared_ptr<arrow::Field> WithFieldMetadataOnly(
     const std::shared_ptr<arrow::Field>& column);

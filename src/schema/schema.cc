@@ -1,4 +1,4 @@
-#include "headrace/schema.h"
+#include <headrace/schema.h>
 
 #include <arrow/extension/fixed_shape_tensor.h>
 #include <arrow/extension/variable_shape_tensor.h>
@@ -216,6 +216,11 @@ std::optional<Field> Inferred(const arrow::Field& column) {
     default:
       break;
   }
+  if (schema::IsVector(*type)) {
+    field.dtype = "float64";
+    field.shape = {Field::kVaries};
+    return field;
+  }
   auto shape = ShapeOf(*type);
   if (!shape) return std::nullopt;
   field.shape = std::move(*shape);
@@ -282,6 +287,21 @@ Result<std::optional<Field>> DeclaredField(const arrow::Field& column) {
     return Error(ErrorKind::kCorrupt, context + ": " + MessageOf(complete));
   }
   return field;
+}
+
+Result<std::shared_ptr<arrow::Field>> Declare(const std::shared_ptr<arrow::Field>& column,
+                                              const Field& field) {
+  if (field.codec != "arrow") {
+    ARROW_ASSIGN_OR_RAISE(const auto declared, ToArrowField(field));
+    return column->WithMetadata(declared->metadata());
+  }
+  const auto found = Inferred(*column);
+  if (found && found->dtype == field.dtype && Fits(found->shape, field.shape)) {
+    return column->RemoveMetadata();
+  }
+  return Error(ErrorKind::kSchemaMismatch,
+               "column \"" + column->name() + "\" is " + column->type()->ToString() +
+                   ", expected what the schema says: " + field.ToString());
 }
 
 std::shared_ptr<arrow::Field> WithFieldMetadataOnly(
