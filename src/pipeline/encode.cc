@@ -1,13 +1,13 @@
 #include <arrow/array.h>
 #include <arrow/chunked_array.h>
 #include <arrow/util/bit_util.h>
+#include <headrace/schema.h>
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>
 
-#include <headrace/schema.h>
 #include "codec/field_codec.h"
 #include "pipeline/thread_executor.h"
 

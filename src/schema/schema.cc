@@ -1,8 +1,7 @@
-#include <headrace/schema.h>
-
 #include <arrow/extension/fixed_shape_tensor.h>
 #include <arrow/extension/variable_shape_tensor.h>
 #include <arrow/util/key_value_metadata.h>
+#include <headrace/schema.h>
 
 #include <algorithm>
 #include <limits>
