@@ -379,6 +379,10 @@ class Binder {
 
   Result<Expression> SplitKey(Expression value, const Expression& seed) const {
     ARROW_ASSIGN_OR_RAISE(value, Bound(std::move(value)));
+    if (!HasSplitKey(*value.type())) {
+      return Invalid("the filter calls split_key on " + Describe(value) +
+                     ", expected integers, booleans, text, bytes, dates or times");
+    }
     const Datum* literal = seed.literal();
     Bracket place;
     if (literal != nullptr && literal->scalar()->is_valid &&

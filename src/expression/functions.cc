@@ -178,6 +178,8 @@ Status RegisterFunctions() {
   return status;
 }
 
+bool HasSplitKey(const arrow::DataType& type) { return FillerOf(type.id()) != nullptr; }
+
 Result<double> SplitKeyOf(const arrow::Scalar& value, uint64_t seed) {
   ARROW_ASSIGN_OR_RAISE(const Filler fill, CheckedFillerOf(*value.type));
   ARROW_ASSIGN_OR_RAISE(auto array, arrow::MakeArrayFromScalar(value, 1));

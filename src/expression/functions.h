@@ -19,6 +19,8 @@ inline constexpr char kSplitKey[] = "split_key";
 /// its own registry alone. Thread-safe.
 Status RegisterFunctions();
 
+/// Whether split_key takes values of a type.
+bool HasSplitKey(const arrow::DataType& type);
 /// split_key of one value.
 Result<double> SplitKeyOf(const arrow::Scalar& value, uint64_t seed);
 
