@@ -60,6 +60,22 @@ struct Rig {
   int threads = 2;
   ErrorPolicy on_error = ErrorPolicy::kRaise;
 
+  /// What is planned where windows keep row ids, and where they do not.
+  std::pair<MemoryPlan, MemoryPlan> Plans() const {
+    reader::ReadCounters counters;
+    reader::ReadContext read;
+    read.table = dataset->table.get();
+    read.pool = arrow::default_memory_pool();
+    read.counters = &counters;
+    ThreadExecutor executor(1);
+    const auto assembler = MakeAssembler();
+    auto plan = [&](bool row_ids) {
+      return PlanFor(*Check(Scan::Make(dataset, read, executor, row_ids)), *assembler,
+                     row_ids);
+    };
+    return {plan(true), plan(false)};
+  }
+
   std::vector<Shown> Run() const {
     base::MemoryBudget budget(arrow::default_memory_pool());
     reader::ReadCounters counters;
@@ -76,7 +92,7 @@ struct Rig {
     context.scan = scan.get();
     context.survivors = Check(scan->CountSurvivors(read, executor));
     context.assembler = assembler.get();
-    const MemoryPlan memory = PlanFor(*scan, *assembler);
+    const MemoryPlan memory = PlanFor(*scan, *assembler, true);
     context.memory = &memory;
     context.budget = &budget;
     context.read = &read;
@@ -86,6 +102,7 @@ struct Rig {
     Pass pass(&context, std::move(epoch), std::move(dealt));
     std::vector<std::jthread> workers;
     for (int t = 0; t < threads; ++t) workers.emplace_back([&] { pass.Work(); });
+    const Stopper stopper{&pass};
     std::vector<Shown> shown;
     while (auto ready = Check(pass.Next())) {
       const TensorBatch batch = ready->part.Batch();
@@ -95,11 +112,16 @@ struct Rig {
         shown.push_back({values[0], values[1], values[2], values[3]});
       }
     }
-    pass.Stop();
     return shown;
   }
 
  private:
+  /// Lets the workers end, also where a check throws.
+  struct Stopper {
+    Pass* pass;
+    ~Stopper() { pass->Stop(); }
+  };
+
   static std::unique_ptr<Assembler> MakeAssembler() {
     schema::ColumnPlan cell;
     cell.name = "cell";
@@ -113,11 +135,11 @@ struct Rig {
     return Check(Assembler::Make({cell}, {}, std::move(decoders)));
   }
 
-  MemoryPlan PlanFor(const Scan& scan, const Assembler& assembler) const {
+  MemoryPlan PlanFor(const Scan& scan, const Assembler& assembler, bool row_ids) const {
     MemoryNeeds needs;
     needs.columns = &assembler.columns();
     needs.read_columns = &scan.spec().columns;
-    needs.row_ids = assembler.needs_row_ids();
+    needs.row_ids = row_ids;
     needs.order = order;
     needs.rows = dataset->table->rows();
     needs.options.batch_size = deal.batch_size;
@@ -215,6 +237,13 @@ TEST_F(SampleKeysTest, AreThoseOfTheRowOnAnyWorldSizeAndThreads) {
       EXPECT_EQ(numbers, Upto(kFiles * kRowsPerFile)) << world;
     }
   }
+}
+
+TEST_F(SampleKeysTest, AreCountedByTheMemoryPlan) {
+  Write();
+  const auto [with, without] = rig_.Plans();
+  EXPECT_EQ(with.window_row_bytes, without.window_row_bytes + 9);  // and its validity
+  EXPECT_GE(with.windows, without.windows + 9 * rig_.order.shuffle_window_rows);
 }
 
 TEST_F(SampleKeysTest, AreTheSameAfterResuming) {
