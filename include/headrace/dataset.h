@@ -12,8 +12,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace arrow::compute {
@@ -88,8 +90,11 @@ class Dataset {
   Dataset& operator=(Dataset&&) noexcept;
   ~Dataset();
 
-  /// Columns in the order given; dotted names reach nested fields.
-  Result<Dataset> Select(const std::vector<std::string>& columns) const;
+  /// Columns in the order given; dotted names reach nested fields. `row_id` adds, last,
+  /// the int64 column `row_id` of each row's id (row_id.h), and takes no columns for
+  /// those there are; InvalidArgument if the table stores a column of that name.
+  Result<Dataset> Select(const std::vector<std::string>& columns,
+                         bool row_id = false) const;
   /// Rows for which the filter is true (null counts as false). A second call narrows
   /// further. The grammar is in docs/guide/filters.md. The filter sees stored columns.
   Result<Dataset> Where(std::string_view filter) const;
@@ -106,6 +111,17 @@ class Dataset {
                        const std::vector<std::string>& columns) const;
   Result<Dataset> OnError(ErrorPolicy policy) const;
 
+  using NamedFraction = std::pair<std::string, double>;
+  using NamedDataset = std::pair<std::string, Dataset>;
+  /// Cuts the rows into datasets by a hash of a column, keyed by the seed: rows of one
+  /// key are in one split, whatever else the table holds; null is a key as well. `by`: a
+  /// column of integers, booleans, text, bytes, dates or times; absent: the row id.
+  /// Fractions are positive and their sum is 1. A split is a filter (`split_key` in
+  /// docs/guide/filters.md); nothing is read.
+  Result<std::vector<NamedDataset>> Split(const std::vector<NamedFraction>& fractions,
+                                          const std::optional<std::string>& by = {},
+                                          uint64_t seed = 0) const;
+
   /// The selected columns, with `Cast` applied.
   const std::shared_ptr<arrow::Schema>& schema() const;
   /// Rows that pass the filter. Reads nothing where statistics decide.
@@ -116,6 +132,10 @@ class Dataset {
   Result<std::shared_ptr<arrow::RecordBatchReader>> ToReader(bool decode = false) const;
   /// As `ToReader`, all at once.
   Result<std::shared_ptr<arrow::Table>> ToTable(bool decode = false) const;
+  /// The rows of these ids in the order asked, with `Select` and `Cast` applied (not
+  /// `Where`: the id says which row). Reads only the pages needed. NotFound if the table
+  /// has no such row.
+  Result<std::shared_ptr<arrow::Table>> Take(std::span<const int64_t> row_ids) const;
   /// Plans the scan without reading data pages.
   Result<ScanSummary> Explain() const;
 
@@ -130,6 +150,7 @@ class Dataset {
  private:
   friend class DatasetAccess;
   explicit Dataset(std::shared_ptr<const DatasetImpl> impl);
+  Result<Dataset> SelectWithRowId(std::vector<std::string> columns) const;
   std::shared_ptr<const DatasetImpl> impl_;
 };
 

@@ -2,10 +2,12 @@
 #include <arrow/c/bridge.h>
 #include <arrow/compute/expression.h>
 #include <arrow/record_batch.h>
+#include <arrow/table.h>
 #include <arrow/type.h>
 #include <headrace/dataset.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
@@ -14,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -151,6 +154,13 @@ struct ScanBatches {
   }
 };
 
+ScanBatches Take(const Dataset& dataset, const nb::bytes& row_ids) {
+  std::vector<int64_t> ids(row_ids.size() / sizeof(int64_t));
+  std::memcpy(ids.data(), row_ids.c_str(), ids.size() * sizeof(int64_t));
+  auto table = Released([&] { return dataset.Take(ids); });
+  return {std::make_shared<arrow::TableBatchReader>(std::move(table))};
+}
+
 nb::object ExportStream(const Dataset& dataset, const nb::object& requested_schema) {
   // A consumer that asks for another schema casts what it gets: the protocol allows it.
   (void)requested_schema;
@@ -206,10 +216,9 @@ void BindDataset(nb::module_& m) {
           nb::arg("json"))
       .def(
           "select",
-          [](const Dataset& dataset, const std::vector<std::string>& columns) {
-            return Unwrap(dataset.Select(columns));
-          },
-          nb::arg("columns"))
+          [](const Dataset& dataset, const std::vector<std::string>& columns,
+             bool row_id) { return Unwrap(dataset.Select(columns, row_id)); },
+          nb::arg("columns"), nb::arg("row_id") = false)
       .def(
           "where",
           [](const Dataset& dataset, const std::string& filter) {
@@ -265,6 +274,13 @@ void BindDataset(nb::module_& m) {
             return Unwrap(dataset.OnError(found->second));
           },
           nb::arg("policy"))
+      .def(
+          "split",
+          [](const Dataset& dataset, const std::vector<Dataset::NamedFraction>& fractions,
+             const std::optional<std::string>& by,
+             uint64_t seed) { return Unwrap(dataset.Split(fractions, by, seed)); },
+          nb::arg("fractions"), nb::arg("by").none(), nb::arg("seed"))
+      .def("take", &Take, nb::arg("row_ids"), "The rows of ids, int64 in native order.")
       .def("count_rows",
            [](const Dataset& dataset) {
              return Released([&] { return dataset.CountRows(); });

@@ -5,14 +5,19 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from .errors import InvalidArgument
 
 __all__ = [
     "boolean",
+    "int64s",
     "integer",
     "mapping",
     "names",
     "paths",
+    "real",
     "rejected",
     "text",
     "text_mapping",
@@ -55,6 +60,33 @@ def boolean(parameter: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise rejected(parameter, value, "True or False")
     return value
+
+
+def real(parameter: str, value: Any) -> float:
+    """Return the value as a float; numpy's numbers are taken, bools and text are not."""
+    if isinstance(value, bool | str | bytes):
+        raise rejected(parameter, value, "a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise rejected(parameter, value, "a number") from None
+
+
+def int64s(parameter: str, values: Any) -> npt.NDArray[np.int64]:
+    """Return integers of one dimension as an array."""
+    expected = "integers of one dimension, of at most 64 bits"
+    try:
+        iterates = isinstance(values, Iterable) and not hasattr(values, "__array__")
+        found = np.asarray(list(values) if iterates else values)
+    except (TypeError, ValueError, RuntimeError):
+        raise rejected(parameter, values, expected) from None
+    if found.ndim == 1 and found.size == 0:
+        return found.astype(np.int64)
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise rejected(parameter, values, expected)
+    if found.dtype == np.uint64 and found.max() > INT64_MAX:
+        raise rejected(parameter, values, expected)
+    return found.astype(np.int64)
 
 
 def text(parameter: str, value: Any, expected: str = "a string") -> str:

@@ -11,6 +11,7 @@ from . import _native, _validate
 from .errors import Unsupported
 from .loader import Loader, native_options
 from .policies import fill, native_codes, native_nulls, native_ragged, pad
+from .samples import Samples, table_of
 from .scan_summary import ScanSummary
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-class Dataset:
+class Dataset(Samples):
     """A lazy, immutable choice over one version of a table.
 
     Made by `open`. Every method returns a new Dataset or reads; none changes this one.
@@ -34,13 +35,16 @@ class Dataset:
     def __init__(self, native: _native.Dataset) -> None:
         self._native = native
 
-    def select(self, *columns: str) -> "Dataset":
+    def select(self, *columns: str, row_id: bool = False) -> "Dataset":
         """Choose columns, in the order given.
 
         Parameters
         ----------
         *columns : str
             Names; dotted names ("position.x") reach nested fields.
+        row_id : bool, optional
+            Add the int64 column `row_id`, shape (batch,): which row of the version each
+            sample is, for `take`. Without names, to the columns there are.
 
         Returns
         -------
@@ -52,17 +56,19 @@ class Dataset:
         NotFound
             There is no such column.
         InvalidArgument
-            A name is given twice, or none is given.
+            A name is given twice, or none is given; or row ids are asked for and the table
+            stores a column `row_id` of its own.
 
         Examples
         --------
         >>> flights.select("dep_delay", "distance")  # doctest: +SKIP
+        >>> flights.select("dep_delay", row_id=True)  # doctest: +SKIP
         """
-        if not columns:
+        if not _validate.boolean("row_id", row_id) and not columns:
             raise _validate.rejected(
                 "select's columns", columns, "at least one column name"
             )
-        return Dataset(self._native.select(_validate.names("columns", columns)))
+        return Dataset(self._native.select(_validate.names("columns", columns), row_id))
 
     def where(self, filter: "str | pc.Expression") -> "Dataset":
         """Choose rows: those for which the filter is true. A null counts as false.
@@ -479,10 +485,7 @@ class Dataset:
             What had to be read could not be, or has changed.
         """
         scan = self._native.scan(_validate.boolean("decode", decode))
-        batches = []
-        while (rows := scan.next()) is not None:
-            batches.append(pa.record_batch(rows))
-        return pa.Table.from_batches(batches, pa.schema(scan))
+        return table_of(scan, pa.schema(scan))
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Read everything, as `to_arrow`, into a `pandas.DataFrame`.

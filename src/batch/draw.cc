@@ -266,6 +266,18 @@ std::vector<Cell> CellsOf(const Drawing& drawing, size_t column) {
   return cells;
 }
 
+std::vector<int64_t> Int64sOf(const Drawing& drawing, size_t column) {
+  std::vector<int64_t> values(static_cast<size_t>(drawing.rows));
+  for (const Segment& segment : drawing.segments) {
+    const auto* in = reinterpret_cast<const int64_t*>(segment.window->values(column));
+    for (int64_t i = 0; i < segment.rows; ++i) {
+      values[static_cast<size_t>(segment.out + i * segment.out_stride)] =
+          in[segment.from + i];
+    }
+  }
+  return values;
+}
+
 Result<std::shared_ptr<arrow::Array>> Gather(const Drawing& drawing, size_t column) {
   arrow::ArrayVector parts;
   for (const Segment& segment : drawing.segments) {

@@ -52,6 +52,9 @@ struct Drawing {
   int64_t rows = 0;
   arrow::MemoryPool* pool = nullptr;
   schema::Locate locate;
+  /// Of the pass: what random values are keyed by, beside the row.
+  uint64_t seed = 0;
+  int64_t epoch = 0;
   /// A byte a sample, 1 where the column's value is to be taken for a null; empty: none.
   std::span<const uint8_t> missing;
 };
@@ -76,6 +79,9 @@ Status DrawNulls(const Drawing& drawing, const Target& target, Tensor* mask);
 /// their bytes.
 using Cell = std::optional<std::span<const uint8_t>>;
 std::vector<Cell> CellsOf(const Drawing& drawing, size_t column);
+
+/// The values of a column of int64, in sample order.
+std::vector<int64_t> Int64sOf(const Drawing& drawing, size_t column);
 
 /// Gathers any other column into an array in sample order, all of it in drawing.pool.
 Result<std::shared_ptr<arrow::Array>> Gather(const Drawing& drawing, size_t column);

@@ -16,6 +16,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "expression/functions.h"
 #include "expression/literal.h"
 #include "expression/text.h"
 
@@ -177,6 +178,10 @@ class Binder {
     if (name == "match_like" && arguments.size() == 1) {
       return Like(arguments.front(),
                   static_cast<const cp::MatchSubstringOptions&>(*call.options));
+    }
+    if (name == kSplitKey) {
+      ARROW_RETURN_NOT_OK(CheckArity(call, 2, arguments));
+      return SplitKey(std::move(arguments[0]), arguments[1]);
     }
     if (Contains(kArithmetic, name)) {
       ARROW_RETURN_NOT_OK(Widen(&arguments));
@@ -372,6 +377,25 @@ class Binder {
                                                               options.ignore_case));
   }
 
+  Result<Expression> SplitKey(Expression value, const Expression& seed) const {
+    ARROW_ASSIGN_OR_RAISE(value, Bound(std::move(value)));
+    if (!HasSplitKey(*value.type())) {
+      return Invalid("the filter calls split_key on " + Describe(value) +
+                     ", expected integers, booleans, text, bytes, dates or times");
+    }
+    const Datum* literal = seed.literal();
+    Bracket place;
+    if (literal != nullptr && literal->scalar()->is_valid &&
+        arrow::is_integer(literal->type()->id())) {
+      ARROW_ASSIGN_OR_RAISE(place, BracketLiteral(literal->scalar(), arrow::uint64()));
+    }
+    if (!place.exact()) {
+      return Invalid("the filter calls split_key with " + Describe(seed) +
+                     " for a seed, expected an integer from 0 to 2^64 - 1");
+    }
+    return Finish(kSplitKey, {std::move(value), cp::literal(place.lower)}, nullptr);
+  }
+
   static std::string LikeRegex(std::string_view pattern) {
     std::string regex = "(?s)\\A";
     for (size_t i = 0; i < pattern.size(); ++i) {
@@ -488,6 +512,7 @@ Status CheckDepth(const Expression& expression) {
 }
 
 Result<Expression> BindCondition(const Expression& expression, ColumnSet* columns) {
+  ARROW_RETURN_NOT_OK(RegisterFunctions());
   ARROW_RETURN_NOT_OK(CheckDepth(expression));
   ARROW_RETURN_NOT_OK(AddColumns(expression, columns));
   return Binder(*columns).Condition(expression, columns);

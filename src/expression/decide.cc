@@ -14,6 +14,7 @@
 #include <optional>
 #include <string_view>
 
+#include "expression/functions.h"
 #include "expression/literal.h"
 
 namespace headrace::expression {
@@ -390,10 +391,26 @@ class Decider {
     if (call.function_name == "cast") {
       if (auto cast = OfCast(call)) return *std::move(cast);
     }
+    if (call.function_name == kSplitKey) return OfSplitKey(call);
     Values values;
     values.can_null = CanNull(expression);
     values.can_value = values.can_number = CanValue(expression);
     values.can_nan = arrow::is_floating(expression.type()->id()) && values.can_value;
+    return values;
+  }
+
+  // Known where the value is: of partitions, say.
+  Values OfSplitKey(const Expression::Call& call) {
+    const Values of = ValuesOf(call.arguments[0]);
+    const Scalar& seed = *call.arguments[1].literal()->scalar();
+    if (!of.can_null && of.min != nullptr && of.max != nullptr &&
+        CompareScalars(*of.min, *of.max) == 0) {
+      const auto key =
+          SplitKeyOf(*of.min, static_cast<const arrow::UInt64Scalar&>(seed).value);
+      if (key.ok()) return Point(arrow::MakeScalar(*key));
+    }
+    Values values;
+    values.can_null = false;
     return values;
   }
 

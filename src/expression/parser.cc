@@ -9,6 +9,7 @@
 #include <span>
 
 #include "expression/filter.h"
+#include "expression/functions.h"
 #include "expression/lexer.h"
 #include "expression/literal.h"
 
@@ -298,6 +299,9 @@ class Parser {
         }
         if (IsReservedWord(token.text)) return Unexpected("a value");
         if (Peek(1).kind == TokenKind::kString) return Temporal();
+        if (EqualsKeyword(token.text, kSplitKey) && IsSymbol("(", 1)) {
+          return SplitKey(depth);
+        }
         return Column();
       default:
         break;
@@ -306,6 +310,18 @@ class Parser {
     ARROW_ASSIGN_OR_RAISE(Node inner, Disjunction(depth + 1));
     if (!AcceptSymbol(")")) return Unexpected("an operator, 'and', 'or' or ')'");
     return inner;
+  }
+
+  Result<Node> SplitKey(int depth) {
+    const Token& at = Take();
+    if (depth > kDepthMax) return TooDeep(at);
+    ++next_;  // the parenthesis
+    ARROW_ASSIGN_OR_RAISE(Node value, Sum(depth + 1));
+    if (!AcceptSymbol(",")) return Unexpected("',' and the seed of split_key");
+    if (Peek().kind != TokenKind::kInteger) return Unexpected("a seed such as 7");
+    ARROW_ASSIGN_OR_RAISE(Node seed, Number(Take(), /*negative=*/false));
+    if (!AcceptSymbol(")")) return Unexpected("')' after the seed");
+    return Call(at, kSplitKey, {std::move(value), std::move(seed)});
   }
 
   // `a.b.c` may be one column's name or a path into structs, which binding tells; where a

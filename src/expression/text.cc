@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/hash.h"
+#include "expression/functions.h"
 #include "expression/lexer.h"
 #include "expression/literal.h"
 
@@ -180,6 +181,7 @@ class Printer {
     }
     if (name == "is_in") return PrintIsIn(call);
     if (name == "cast") return PrintCast(call);
+    if (name == kSplitKey) return PrintSplitKey(call);
     return PrintFunction(call);
   }
 
@@ -243,6 +245,16 @@ class Printer {
     }
     return {"cast(" + Print(from, kOr) + " as " + to->ToString() +
                 (safe ? "" : ", " + options.ToString()) + ")",
+            kPrimary};
+  }
+
+  // A seed is an integer, as in the grammar.
+  Printed PrintSplitKey(const cp::Expression::Call& call) const {
+    const cp::Expression& seed = call.arguments[1];
+    return {std::string(kSplitKey) + "(" + Print(call.arguments[0], kOr) + ", " +
+                (seed.literal() != nullptr ? seed.literal()->scalar()->ToString()
+                                           : Print(seed, kOr)) +
+                ")",
             kPrimary};
   }
 

@@ -22,18 +22,28 @@ constexpr int64_t kTensorAlignment = 64;
 Result<std::unique_ptr<Assembler>> Assembler::Make(
     std::vector<schema::ColumnPlan> columns, std::vector<PackSpec> packs,
     arrow::MemoryPool* scratch) {
-  std::unique_ptr<Assembler> assembler(new Assembler());
+  CellDecoders cell_decoders;
   for (const schema::ColumnPlan& column : columns) {
+    cell_decoders.push_back(column.field ? codec::FieldCodec::Make(*column.field, scratch)
+                                         : nullptr);
+  }
+  return Make(std::move(columns), std::move(packs), std::move(cell_decoders));
+}
+
+Result<std::unique_ptr<Assembler>> Assembler::Make(
+    std::vector<schema::ColumnPlan> columns, std::vector<PackSpec> packs,
+    CellDecoders cell_decoders) {
+  std::unique_ptr<Assembler> assembler(new Assembler());
+  for (size_t c = 0; c < columns.size(); ++c) {
     std::unique_ptr<decode::ColumnDecoder> decoder;
-    std::unique_ptr<codec::CellDecoder> cell_decoder;
-    if (column.field) {
-      cell_decoder = codec::FieldCodec::Make(*column.field, scratch);
-    } else if (!column.fixed_width()) {
-      ARROW_ASSIGN_OR_RAISE(decoder, decode::ColumnDecoder::Make(column));
+    if (cell_decoders[c] != nullptr) {
+      assembler->needs_row_ids_ |= cell_decoders[c]->is_random();
+    } else if (!columns[c].fixed_width()) {
+      ARROW_ASSIGN_OR_RAISE(decoder, decode::ColumnDecoder::Make(columns[c]));
     }
     assembler->decoders_.push_back(std::move(decoder));
-    assembler->cell_decoders_.push_back(std::move(cell_decoder));
   }
+  assembler->cell_decoders_ = std::move(cell_decoders);
   assembler->packs_as_stored_.assign(packs.size(), true);
   for (const schema::ColumnPlan& column : columns) {
     if (column.pack < 0) {
@@ -57,6 +67,7 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
     kept.cells = column.field.has_value();
     columns.push_back(std::move(kept));
   }
+  if (needs_row_ids_) columns.push_back({arrow::int64(), DType::kInt64});
   return columns;
 }
 
@@ -156,11 +167,22 @@ Status Assembler::DrawPack(const batch::Drawing& drawing,
   return batch::DrawValues(drawing, targets);
 }
 
+std::vector<codec::SampleKey> Assembler::KeysOf(const batch::Drawing& drawing) const {
+  std::vector<codec::SampleKey> keys;
+  for (const int64_t row_id : batch::Int64sOf(drawing, columns_.size())) {
+    keys.push_back({drawing.seed, drawing.epoch, row_id});
+  }
+  return keys;
+}
+
 Status Assembler::AppendCells(const batch::Drawing& drawing, size_t column,
                               Making* making) const {
+  const codec::CellDecoder& decoder = *cell_decoders_[column];
   const std::vector<batch::Cell> bytes = batch::CellsOf(drawing, column);
-  return decode::DecodeCells(columns_[column], *cell_decoders_[column], {bytes, {}},
-                             drawing.locate, drawing.pool, &making->batch);
+  std::vector<codec::SampleKey> keys;
+  if (decoder.is_random()) keys = KeysOf(drawing);
+  return decode::DecodeCells(columns_[column], decoder, {bytes, keys}, drawing.locate,
+                             drawing.pool, &making->batch);
 }
 
 Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,

@@ -25,10 +25,18 @@ class Assembler {
   static Result<std::unique_ptr<Assembler>> Make(std::vector<schema::ColumnPlan> columns,
                                                  std::vector<PackSpec> packs,
                                                  arrow::MemoryPool* scratch);
+  using CellDecoders = std::vector<std::unique_ptr<codec::CellDecoder>>;
+  /// As above, with these decoders of cells: one a column, null where it has none.
+  static Result<std::unique_ptr<Assembler>> Make(std::vector<schema::ColumnPlan> columns,
+                                                 std::vector<PackSpec> packs,
+                                                 CellDecoders cell_decoders);
 
   const std::vector<schema::ColumnPlan>& columns() const { return columns_; }
-  /// How windows keep the columns.
+  /// How windows keep the columns, and each row's id after them if `needs_row_ids`.
   std::vector<window::WindowColumn> window_columns() const;
+  /// Whether a column's values depend on the samples' keys: windows hold the row ids, the
+  /// drawing seed and epoch.
+  bool needs_row_ids() const { return needs_row_ids_; }
 
   /// The batch of a drawing; its memory is drawing.pool's.
   Result<TensorBatch> Assemble(const batch::Drawing& drawing) const;
@@ -61,6 +69,7 @@ class Assembler {
   Status AppendFixed(const batch::Drawing& drawing, size_t column, Making* making) const;
   /// Draws all columns of the pack that `one` is in.
   Status DrawPack(const batch::Drawing& drawing, const batch::Target& one) const;
+  std::vector<codec::SampleKey> KeysOf(const batch::Drawing& drawing) const;
   Status AppendCells(const batch::Drawing& drawing, size_t column, Making* making) const;
   Status AppendDecoded(const batch::Drawing& drawing, size_t column,
                        Making* making) const;
@@ -83,6 +92,7 @@ class Assembler {
   // By column: at most one is there; none where it is drawn as fixed.
   std::vector<std::unique_ptr<decode::ColumnDecoder>> decoders_;
   std::vector<std::unique_ptr<codec::CellDecoder>> cell_decoders_;
+  bool needs_row_ids_ = false;
 };
 
 /// Appends the boolean `valid` of a padded step.

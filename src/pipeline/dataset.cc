@@ -2,6 +2,7 @@
 #include <arrow/record_batch.h>
 #include <arrow/table.h>
 #include <headrace/dataset.h>
+#include <headrace/row_id.h>
 
 #include <algorithm>
 #include <mutex>
@@ -34,6 +35,10 @@ std::string Quoted(const std::vector<std::string>& names) {
   return text;
 }
 
+bool Has(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
 }  // namespace
 
 Dataset::Dataset(std::shared_ptr<const DatasetImpl> impl) : impl_(std::move(impl)) {}
@@ -58,7 +63,7 @@ Status DatasetImpl::Bind() {
   stored_schema = arrow::schema(stored);
   // Names of no column at all are told from those that are not selected.
   for (const std::string& name : choices.Names()) {
-    ARROW_RETURN_NOT_OK(schema::ResolveColumn(*table->schema(), name).status());
+    ARROW_RETURN_NOT_OK(schema::ResolveColumn(*table->named_schema(), name).status());
   }
   ARROW_RETURN_NOT_OK(schema::CheckChoices(*stored_schema, choices));
   for (const auto& field : stored) {
@@ -68,14 +73,15 @@ Status DatasetImpl::Bind() {
   schema = arrow::schema(std::move(cast));
   filter.reset();
   if (where) {
-    ARROW_ASSIGN_OR_RAISE(filter, expression::Filter::Bind(*where, *table->schema()));
+    ARROW_ASSIGN_OR_RAISE(filter,
+                          expression::Filter::Bind(*where, *table->named_schema()));
   }
   return Status::OK();
 }
 
 Result<std::shared_ptr<arrow::Field>> DatasetImpl::Declared(
     const std::string& name) const {
-  ARROW_ASSIGN_OR_RAISE(auto column, schema::ResolveColumn(*table->schema(), name));
+  ARROW_ASSIGN_OR_RAISE(auto column, schema::ResolveColumn(*table->named_schema(), name));
   auto field = column.field->WithName(name);
   const Field* declared = options.schema ? options.schema->Find(name) : nullptr;
   return declared == nullptr ? field : schema::Declare(field, *declared);
@@ -144,7 +150,9 @@ Result<Dataset> Dataset::FromJson(const std::string& json) {
   return Dataset(std::move(impl));
 }
 
-Result<Dataset> Dataset::Select(const std::vector<std::string>& columns) const {
+Result<Dataset> Dataset::Select(const std::vector<std::string>& columns,
+                                bool row_id) const {
+  if (row_id) return SelectWithRowId(columns);
   if (columns.empty()) {
     return Error(ErrorKind::kInvalidArgument,
                  "select got no columns, expected at least one");
@@ -156,8 +164,7 @@ Result<Dataset> Dataset::Select(const std::vector<std::string>& columns) const {
                    "select names column \"" + name + "\" twice");
     }
     // A second select narrows the first.
-    if (impl_->select && std::find(impl_->columns.begin(), impl_->columns.end(), name) ==
-                             impl_->columns.end()) {
+    if (impl_->select && !Has(impl_->columns, name)) {
       return Error(ErrorKind::kNotFound, "column \"" + name +
                                              "\" is not among the selected columns " +
                                              Quoted(impl_->columns));
@@ -165,6 +172,26 @@ Result<Dataset> Dataset::Select(const std::vector<std::string>& columns) const {
   }
   auto impl = std::make_shared<DatasetImpl>(*impl_);
   impl->select = columns;
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::SelectWithRowId(std::vector<std::string> columns) const {
+  const std::string name(kRowIdName);
+  if (impl_->table->stores_row_id()) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "select got row_id=True, but the table stores a column \"" + name +
+                     "\" of its own: rename that one to have row ids");
+  }
+  if (columns.empty()) columns = impl_->columns;
+  std::erase(columns, name);
+  Dataset narrowed = *this;
+  if (!columns.empty()) {
+    ARROW_ASSIGN_OR_RAISE(narrowed, Select(columns));
+  }
+  auto impl = std::make_shared<DatasetImpl>(*narrowed.impl_);
+  columns.push_back(name);
+  impl->select = std::move(columns);
   ARROW_RETURN_NOT_OK(impl->Bind());
   return Dataset(std::move(impl));
 }
@@ -179,7 +206,8 @@ Result<Dataset> Dataset::Where(const arrow::compute::Expression& filter) const {
   impl->where =
       impl->where ? arrow::compute::call("and_kleene", {*impl->where, filter}) : filter;
   // Bound alone first, so that an error speaks of what was given.
-  ARROW_RETURN_NOT_OK(expression::Filter::Bind(filter, *impl->table->schema()).status());
+  ARROW_RETURN_NOT_OK(
+      expression::Filter::Bind(filter, *impl->table->named_schema()).status());
   ARROW_RETURN_NOT_OK(impl->Bind());
   return Dataset(std::move(impl));
 }

@@ -5,6 +5,7 @@
 #include <headrace/dataset.h>
 #include <headrace/inspect.h>
 #include <headrace/loader.h>
+#include <headrace/row_id.h>
 
 #include <algorithm>
 #include <atomic>
@@ -279,6 +280,14 @@ Result<std::string> Scanned(const std::string& uri) {
   return table->ToString();
 }
 
+Result<std::string> Taken(const std::string& uri) {
+  ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
+  const std::vector<int64_t> ids = {RowId(3, 89), RowId(0, 31), RowId(1, 2),
+                                    RowId(2, 60), RowId(1, 70), RowId(0, 31)};
+  ARROW_ASSIGN_OR_RAISE(auto table, dataset.Take(ids));
+  return table->ToString();
+}
+
 Result<std::string> Inspected(const std::string& uri) {
   ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
   ARROW_ASSIGN_OR_RAISE(const auto info, Inspect(dataset));
@@ -306,6 +315,7 @@ const std::vector<Way>& Ways() {
                                         {"Bloomed", Bloomed, false, true},
                                         {"Coded", Coded},
                                         {"Scanned", Scanned},
+                                        {"Taken", Taken},
                                         {"Inspected", Inspected},
                                         {"Verified", Verified}};
   return ways;

@@ -154,6 +154,7 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   pipeline::MemoryNeeds needs;
   needs.columns = &assembler->columns();
   needs.read_columns = &scan->spec().columns;
+  needs.row_ids = assembler->needs_row_ids();
   needs.filtered = dataset->filter.has_value();
   needs.order = spec;
   if (!options.arrow && !options.pad_last &&
@@ -185,7 +186,8 @@ Status Loader::Impl::Init() {
   cursor.epoch = options.epoch;
   ARROW_RETURN_NOT_OK(BindColumns());
   pipeline::ThreadExecutor executor(options.num_threads);
-  ARROW_ASSIGN_OR_RAISE(scan, pipeline::Scan::Make(dataset, read, executor));
+  ARROW_ASSIGN_OR_RAISE(
+      scan, pipeline::Scan::Make(dataset, read, executor, assembler->needs_row_ids()));
   order = ResolveOrder(nullptr);
   // The budget is judged before the first data page is read, with as many survivors as
   // there may be, and spent by how many there are.

@@ -71,9 +71,9 @@ Status SampleFragment(const table::Table& table, int64_t fragment,
       metadata->schema(), metadata->key_value_metadata(),
       parquet::ArrowReaderProperties(), &manifest));
   for (size_t c = 0; c < columns.size(); ++c) {
-    const auto* field = columns[c].partition >= 0
-                            ? nullptr
-                            : reader::FindField(manifest.schema_fields, columns[c].path);
+    const auto* field = columns[c].stored()
+                            ? reader::FindField(manifest.schema_fields, columns[c].path)
+                            : nullptr;
     if (field == nullptr) continue;
     std::vector<int> leaves;
     reader::CollectLeaves(*field, &leaves);
@@ -175,6 +175,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       plan.window_row_bytes += value;
       plan.batch_row_bytes += BatchBytes(columns[c], value);
     }
+  }
+  if (needs.row_ids) {
+    fixed_window += window::FixedColumnBytes(DType::kInt64, window_per_stream);
   }
   plan.window_row_bytes += (fixed_window + window_per_stream - 1) / window_per_stream;
   if (any_gathered) plan.window_row_bytes += 4;  // the inverse permutation

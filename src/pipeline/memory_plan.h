@@ -48,8 +48,9 @@ struct MemoryPlan {
 /// What the plan is made of.
 struct MemoryNeeds {
   const std::vector<schema::ColumnPlan>* columns = nullptr;
-  /// Selected columns, then those that only the filter needs.
+  /// Selected columns, row ids if windows keep them, then what only the filter needs.
   const std::vector<reader::ReadColumn>* read_columns = nullptr;
+  bool row_ids = false;
   bool filtered = false;
   plan::OrderSpec order;
   /// Survivors.

@@ -345,6 +345,8 @@ Result<std::vector<ReadyBatch>> Pass::Assemble(int64_t step, int64_t steps) {
   const int64_t rows = ready.step.rows;
   const auto segments = SegmentsOf(step, rows);
   batch::Drawing drawing;
+  drawing.seed = order_.spec().seed;
+  drawing.epoch = order_.spec().epoch;
   drawing.segments = segments;
   drawing.rows = rows;
   const std::vector<batch::Round> rounds = batch::RoundsOf(segments, rows);
@@ -383,6 +385,8 @@ Result<std::vector<ReadyBatch>> Pass::AssembleTogether(int64_t step, int64_t ste
   const int64_t step_rows = deal_.StepAt(step).rows;
   const auto segments = SegmentsOf(step, step_rows * steps);
   batch::Drawing drawing;
+  drawing.seed = order_.spec().seed;
+  drawing.epoch = order_.spec().epoch;
   drawing.segments = segments;
   drawing.rows = step_rows * steps;
   const std::vector<batch::Round> rounds = batch::RoundsOf(segments, drawing.rows);

@@ -13,7 +13,7 @@ using expression::Verdict;
 
 Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl> dataset,
                                                const reader::ReadContext& context,
-                                               base::Executor& executor) {
+                                               base::Executor& executor, bool row_ids) {
   std::shared_ptr<Scan> scan(new Scan());
   const table::Table& table = *dataset->table;
   const expression::Filter* filter = dataset->filter_or_null();
@@ -21,7 +21,7 @@ Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl
   scan->blocks_ = plan::MakeBlocks(table);
   scan->verdicts_.assign(table.row_groups().size(), Verdict::kAll);
   ARROW_ASSIGN_OR_RAISE(scan->spec_,
-                        reader::ReadSpec::Make(table, dataset->columns, filter));
+                        reader::ReadSpec::Make(table, dataset->columns, filter, row_ids));
   if (filter == nullptr) return scan;
   ARROW_ASSIGN_OR_RAISE(auto columns, reader::ResolveColumns(table, filter->columns()));
   auto& verdicts = scan->verdicts_;
@@ -136,7 +136,7 @@ Result<ScanSummary> Scan::Summarize(const reader::ReadContext& context) const {
   ScanSummary summary;
   const table::Table& table = *dataset_->table;
   for (const auto& column : spec_.columns) {
-    if (column.partition < 0) summary.columns_read.push_back(column.field->name());
+    if (column.stored()) summary.columns_read.push_back(column.field->name());
   }
   if (spec_.filter != nullptr) summary.filter = spec_.filter->text();
   for (size_t f = 0; f < table.fragments().size(); ++f) {

@@ -22,15 +22,15 @@ namespace headrace::pipeline {
 class Scan {
  public:
   /// Decides every row group by partitions, statistics and bloom filters; reads no data
-  /// page.
+  /// page. `row_ids`: each row's id is read beside the selected columns.
   static Result<std::shared_ptr<const Scan>> Make(
       std::shared_ptr<const DatasetImpl> dataset, const reader::ReadContext& context,
-      base::Executor& executor);
+      base::Executor& executor, bool row_ids = false);
 
   const DatasetImpl& dataset() const { return *dataset_; }
   const std::vector<plan::Block>& blocks() const { return blocks_; }
   expression::Verdict verdict(const plan::Block& block) const;
-  /// Selected columns, then the filter's.
+  /// Selected columns, row ids if they were asked for, then the filter's.
   const reader::ReadSpec& spec() const { return spec_; }
 
   /// Survivors of each block: from statistics, the cache, or by reading the filter's

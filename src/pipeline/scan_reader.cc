@@ -59,18 +59,7 @@ arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
 Status ScanReader::Locate(const Status& status, const arrow::Array& values,
                           int column) const {
   const auto& field = dataset_->schema->field(column);
-  auto fits = [&](int64_t first, int64_t rows) {
-    return schema::CastArray(values.Slice(first, rows), field->type(),
-                             arrow::default_memory_pool())
-        .ok();
-  };
-  int64_t first = 0;
-  for (int64_t rows = values.length(); rows > 1;) {
-    const int64_t half = rows / 2;
-    const bool in_second = fits(first, half);
-    first += in_second ? half : 0;
-    rows = in_second ? rows - half : half;
-  }
+  const int64_t first = schema::FirstMisfit(values, field->type());
   return WithContext(status, "column \"" + field->name() + "\"" +
                                  scan_->LocationOf(static_cast<int64_t>(next_block_),
                                                    block_rows_ + first, nullptr));

@@ -5,6 +5,7 @@
 #include <arrow/record_batch.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace headrace::reader {
@@ -23,6 +24,33 @@ class ConstantSource : public ColumnSource {
 
  private:
   std::shared_ptr<arrow::Scalar> value_;
+  arrow::MemoryPool* pool_;
+};
+
+class NumberedSource : public ColumnSource {
+ public:
+  NumberedSource(int64_t first, arrow::MemoryPool* pool) : next_(first), pool_(pool) {}
+
+  Result<std::shared_ptr<arrow::Array>> Read(int64_t rows) override {
+    ARROW_ASSIGN_OR_RAISE(
+        std::shared_ptr<arrow::Buffer> values,
+        arrow::AllocateBuffer(rows * static_cast<int64_t>(sizeof(int64_t)), pool_));
+    auto* numbers = values->mutable_data_as<int64_t>();
+    std::iota(numbers, numbers + rows, next_);
+    next_ += rows;
+    return std::make_shared<arrow::Int64Array>(rows, std::move(values));
+  }
+  void Skip(int64_t rows) override { next_ += rows; }
+  DecodePath path() const override { return DecodePath::kConstant; }
+  bool CanPlace() const override { return true; }
+  Status Place(int64_t rows, const window::Slot& slot) override {
+    auto* numbers = reinterpret_cast<int64_t*>(slot.values);
+    for (int64_t i = 0; i < rows; ++i) numbers[slot.PlaceOf(i)] = next_++;
+    return Status::OK();
+  }
+
+ private:
+  int64_t next_;
   arrow::MemoryPool* pool_;
 };
 
@@ -93,6 +121,10 @@ class AssembledSource : public ColumnSource {
 std::unique_ptr<ColumnSource> MakeConstantSource(std::shared_ptr<arrow::Scalar> value,
                                                  arrow::MemoryPool* pool) {
   return std::make_unique<ConstantSource>(std::move(value), pool);
+}
+
+std::unique_ptr<ColumnSource> MakeNumberedSource(int64_t first, arrow::MemoryPool* pool) {
+  return std::make_unique<NumberedSource>(first, pool);
 }
 
 Result<std::unique_ptr<ColumnSource>> MakeAssembledSource(

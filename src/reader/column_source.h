@@ -2,8 +2,8 @@
 /// Where the values of one column of one row group come from.
 ///
 /// Three ways, from the cheapest: a constant (partition values, columns that the file
-/// lacks); flat column chunks, decoded page by page and entered at any page, straight to
-/// their place if they are of fixed width; everything
+/// lacks) or consecutive numbers (row ids); flat column chunks, decoded page by page and
+/// entered at any page, straight to their place if they are of fixed width; everything
 /// else (nested, decimal, dictionary, INT96) through Arrow's record assembly, which
 /// decodes what it passes.
 #pragma once
@@ -48,6 +48,9 @@ class ColumnSource {
 /// The same value in every row.
 std::unique_ptr<ColumnSource> MakeConstantSource(std::shared_ptr<arrow::Scalar> value,
                                                  arrow::MemoryPool* pool);
+
+/// int64 values from `first` on, each one more than the one before.
+std::unique_ptr<ColumnSource> MakeNumberedSource(int64_t first, arrow::MemoryPool* pool);
 
 /// True if MakeFlatSource can read the leaf.
 bool IsFlat(const parquet::ColumnDescriptor& descriptor, const arrow::DataType& type);

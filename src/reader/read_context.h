@@ -24,10 +24,11 @@ class ChunkCache;
 /// Ways from a column chunk to values, a bit each: a column may take several, file by
 /// file.
 enum DecodePath : unsigned {
-  kConstant = 1,  ///< nothing is read: a partition value, or a column that the file lacks
-  kPlaced = 2,    ///< fixed width, from the page to its place
-  kArrays = 4,    ///< fixed width, from the page to an array: filtered, cast, on_error
-  kBytes = 8,     ///< strings and bytes, by Arrow's record reader
+  kConstant = 1,   ///< nothing is read: a partition value, a row id, or a column that the
+                   ///< file lacks
+  kPlaced = 2,     ///< fixed width, from the page to its place
+  kArrays = 4,     ///< fixed width, from the page to an array: filtered, cast, on_error
+  kBytes = 8,      ///< strings and bytes, by Arrow's record reader
   kAssembled = 16  ///< nested, decimal, dictionary, INT96: by Arrow's record assembly
 };
 
@@ -69,11 +70,19 @@ struct ReadColumn {
   std::shared_ptr<arrow::Field> field;
   /// Index into the table's partition fields, or -1.
   int partition = -1;
+  /// The virtual column of row ids, whatever the table stores under its name.
+  bool row_id = false;
+
+  /// Whether the values are in the files, in those that have them.
+  bool stored() const { return partition < 0 && !row_id; }
 };
 
 /// The columns `names` of a table, dotted names included.
 Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
                                                const std::vector<std::string>& names);
+
+/// The column of row ids. Unsupported if the table has more files than they can number.
+Result<ReadColumn> RowIdColumn(const table::Table& table);
 
 /// Live things that readers need. The pointers outlive the readers.
 struct ReadContext {

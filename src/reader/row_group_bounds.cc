@@ -1,6 +1,7 @@
 #include "reader/row_group_bounds.h"
 
 #include <arrow/compute/api.h>
+#include <headrace/row_id.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/bloom_filter.h>
 #include <parquet/bloom_filter_reader.h>
@@ -25,6 +26,17 @@ ColumnBounds ConstantBounds(const std::shared_ptr<arrow::Scalar>& value, int64_t
   bounds.rows = rows;
   bounds.null_count = value->is_valid ? 0 : rows;
   if (value->is_valid) bounds.min = bounds.max = value;
+  return bounds;
+}
+
+// Of `rows` consecutive row ids.
+ColumnBounds RowIdBounds(int64_t first, int64_t rows) {
+  ColumnBounds bounds;
+  bounds.rows = rows;
+  bounds.null_count = 0;
+  if (rows == 0) return bounds;
+  bounds.min = arrow::MakeScalar(first);
+  bounds.max = arrow::MakeScalar(first + rows - 1);
   return bounds;
 }
 
@@ -84,8 +96,7 @@ class RowGroupFacts {
   int64_t rows() const { return group_->num_rows(); }
 
   const parquet::arrow::SchemaField* Field(const ReadColumn& column) const {
-    return column.partition >= 0 ? nullptr
-                                 : FindField(manifest_.schema_fields, column.path);
+    return column.stored() ? FindField(manifest_.schema_fields, column.path) : nullptr;
   }
 
   int64_t CompressedBytes(const ReadColumn& column) const {
@@ -104,6 +115,10 @@ class RowGroupFacts {
     if (column.partition >= 0) {
       const auto& values = context_.table->fragments()[fragment_].partition_values;
       return ConstantBounds(values[column.partition], rows());
+    }
+    if (column.row_id) {
+      const int64_t row = context_.table->FirstRowInFile(fragment_, row_group_);
+      return RowIdBounds(RowId(fragment_, row), rows());
     }
     const auto* field = Field(column);
     if (field == nullptr) return ConstantBounds(arrow::MakeNullScalar(type), rows());
@@ -205,6 +220,7 @@ Result<Verdict> DecideFragment(const table::Table& table,
     if (column.partition >= 0) {
       return ConstantBounds(file.partition_values[column.partition], file.rows);
     }
+    if (column.row_id) return RowIdBounds(RowId(fragment, 0), file.rows);
     ColumnBounds unknown;
     unknown.rows = file.rows;
     return unknown;

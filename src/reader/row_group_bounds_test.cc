@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <headrace/row_id.h>
 
 #include <cmath>
 
@@ -30,7 +31,7 @@ class RowGroupBoundsTest : public ::testing::Test {
                          int64_t fragment = 0) {
     const Lake lake(dir_ / "lake");
     const auto bound = Check(expression::Filter::Bind(
-        Check(expression::ParseFilter(filter)), *lake.table->schema()));
+        Check(expression::ParseFilter(filter)), *lake.table->named_schema()));
     const auto columns = Check(ResolveColumns(*lake.table, bound.columns()));
     auto verdict = DecideRowGroup(lake.context, bound, columns, fragment, row_group);
     EXPECT_EQ(lake.counters.values_decoded, 0);
@@ -206,6 +207,27 @@ TEST_F(RowGroupBoundsTest, CountsTheCompressedBytesOfColumns) {
   EXPECT_EQ(bytes({"x"}, 1), 0);
   EXPECT_EQ(bytes({"x", "y"}, 0), chunk->total_compressed_size());
   EXPECT_GT(bytes({"y"}, 1), 0);
+}
+
+TEST_F(RowGroupBoundsTest, RowIdsOfARowGroupAreKnown) {
+  testing::ParquetOptions options;
+  options.row_group_rows = 40;
+  testing::WriteParquet(dir_ / "lake/a.parquet", testing::Numbers(0, 100), options);
+  testing::WriteParquet(dir_ / "lake/b.parquet", testing::Numbers(100, 100), options);
+  const std::string id = std::to_string(RowId(1, 79));
+  EXPECT_EQ(Check(Decide("row_id = " + id, 1, 1)), Verdict::kSome);
+  EXPECT_EQ(Check(Decide("row_id = " + id, 0, 1)), Verdict::kNone);
+  EXPECT_EQ(Check(Decide("row_id = " + id, 2, 1)), Verdict::kNone);
+  EXPECT_EQ(Check(Decide("row_id = " + id, 1, 0)), Verdict::kNone);
+  EXPECT_EQ(Check(Decide("row_id <= " + id, 1, 1)), Verdict::kAll);
+  EXPECT_EQ(Check(Decide("row_id is null", 1, 1)), Verdict::kNone);
+  // Of whole files nothing need be read.
+  const Lake lake(dir_ / "lake");
+  const auto filter = Check(expression::Filter::Bind(
+      Check(expression::ParseFilter("row_id >= " + id)), *lake.table->named_schema()));
+  const auto columns = Check(ResolveColumns(*lake.table, filter.columns()));
+  EXPECT_EQ(Check(DecideFragment(*lake.table, filter, columns, 0)), Verdict::kNone);
+  EXPECT_EQ(Check(DecideFragment(*lake.table, filter, columns, 1)), Verdict::kSome);
 }
 
 }  // namespace

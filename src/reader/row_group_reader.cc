@@ -1,6 +1,7 @@
 #include "reader/row_group_reader.h"
 
 #include <arrow/compute/api.h>
+#include <headrace/row_id.h>
 
 #include <algorithm>
 #include <atomic>
@@ -97,8 +98,12 @@ Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
                                                const std::vector<std::string>& names) {
   std::vector<ReadColumn> columns;
   for (const std::string& name : names) {
-    ARROW_ASSIGN_OR_RAISE(auto found, schema::ResolveColumn(*table.schema(), name));
-    ReadColumn column{std::move(found.path), std::move(found.field), -1};
+    ARROW_ASSIGN_OR_RAISE(auto found, schema::ResolveColumn(*table.named_schema(), name));
+    if (!table.stores_row_id() && name == kRowIdName) {
+      ARROW_ASSIGN_OR_RAISE(columns.emplace_back(), RowIdColumn(table));
+      continue;
+    }
+    ReadColumn column{std::move(found.path), std::move(found.field)};
     for (size_t p = 0; p < table.partition_fields().size(); ++p) {
       if (column.path.size() == 1 &&
           table.partition_fields()[p]->name() == column.path[0]) {
@@ -108,6 +113,21 @@ Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
     columns.push_back(std::move(column));
   }
   return columns;
+}
+
+Result<ReadColumn> RowIdColumn(const table::Table& table) {
+  const auto files = static_cast<int64_t>(table.fragments().size());
+  if (files > kRowIdFilesMax) {
+    return Error(ErrorKind::kUnsupported,
+                 table.DisplayUri() + ": the table has " + std::to_string(files) +
+                     " files, row ids number at most " + std::to_string(kRowIdFilesMax) +
+                     ": compact it into fewer");
+  }
+  ReadColumn column;
+  column.field = table::RowIdField();
+  column.path = {column.field->name()};
+  column.row_id = true;
+  return column;
 }
 
 struct RowGroupReader::OpenFile {
@@ -189,9 +209,9 @@ Status RowGroupReader::ReadAhead(const ReadContext& context, int64_t first_row,
     const auto group = file_->metadata->RowGroup(file_->row_group);
     std::vector<ByteRange> ranges;
     for (const ReadColumn& column : columns) {
-      const auto* field = column.partition >= 0
-                              ? nullptr
-                              : FindField(file_->manifest.schema_fields, column.path);
+      const auto* field = column.stored()
+                              ? FindField(file_->manifest.schema_fields, column.path)
+                              : nullptr;
       if (field == nullptr) continue;
       std::vector<int> leaves;
       CollectLeaves(*field, &leaves);
@@ -228,6 +248,12 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
   if (column.partition >= 0) {
     const auto& values = context.table->fragments()[fragment].partition_values;
     sources_.push_back(MakeConstantSource(values[column.partition], pool_));
+    return Status::OK();
+  }
+  if (column.row_id) {
+    const int64_t row = context.table->FirstRowInFile(fragment, file_->row_group);
+    sources_.push_back(MakeNumberedSource(RowId(fragment, row + first_row), pool_));
+    placeable_.push_back(true);
     return Status::OK();
   }
   const auto* field = FindField(file_->manifest.schema_fields, column.path);
@@ -278,7 +304,8 @@ Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_
 }
 
 Status RowGroupReader::Place(size_t column, int64_t rows, const window::Slot& slot) {
-  Note(column, DecodePath::kPlaced);
+  const DecodePath path = sources_[column]->path();
+  Note(column, path == DecodePath::kConstant ? path : DecodePath::kPlaced);
   Status placed = CatchParquet([&] { return sources_[column]->Place(rows, slot); });
   return placed.ok() ? placed : Locate(placed, column);
 }

@@ -30,7 +30,7 @@ class RowGroupReader {
   /// The next `rows` values of a column. Corrupt if the column chunk ends before.
   Result<std::shared_ptr<arrow::Array>> Read(size_t column, int64_t rows);
   /// Whether `Place` may be called for a column: it is flat and of fixed width, and the
-  /// file's type is the table's.
+  /// file's type is the table's; or it holds row ids.
   bool CanPlace(size_t column) const { return placeable_[column]; }
   /// Writes the next `rows` values of a column to their places. Errors as `Read`; what
   /// was written by then is unspecified.

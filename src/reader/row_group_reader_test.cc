@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <headrace/row_id.h>
 #include <parquet/arrow/reader.h>
 
 #include "base/random.h"
@@ -210,6 +211,62 @@ TEST_F(RowGroupReaderTest, CountsWhatItReads) {
   EXPECT_EQ(lake.counters.values_decoded, kRows);
   EXPECT_GT(lake.counters.read_calls, 0);
   EXPECT_EQ(lake.pool.bytes_allocated(), 0);
+}
+
+/// Two files of three row groups each.
+Lake NumberedLake(const TempDir& dir, bool index) {
+  testing::ParquetOptions options;
+  options.row_group_rows = 40;
+  options.page_index = index;
+  testing::WriteParquet(dir / "lake/b.parquet", testing::Numbers(0, 100), options);
+  testing::WriteParquet(dir / "lake/c.parquet", testing::Numbers(100, 100), options);
+  return Lake(dir / "lake");
+}
+
+std::vector<int64_t> Int64s(const arrow::Array& values) {
+  const auto* numbers = static_cast<const arrow::Int64Array&>(values).raw_values();
+  return {numbers, numbers + values.length()};
+}
+
+TEST_P(RowGroupReaderTest, ReadsSkipsAndPlacesRowIds) {
+  const Lake lake = NumberedLake(dir_, GetParam());
+  auto reader = testing::Check(lake.Open({"row_id", "x"}, 3, 1, 1));
+  ASSERT_TRUE(reader->CanPlace(0));
+  EXPECT_THAT(Int64s(*testing::Check(reader->Read(0, 2))),
+              ::testing::ElementsAre(RowId(1, 43), RowId(1, 44)));
+  reader->Skip(0, 5);
+  std::vector<int64_t> placed(3);
+  const std::vector<uint32_t> place = {2, 0, 1};
+  window::Slot slot;
+  slot.values = reinterpret_cast<uint8_t*>(placed.data());
+  slot.place = place.data();
+  testing::Check(reader->Place(0, 3, slot));
+  EXPECT_THAT(placed, ::testing::ElementsAre(RowId(1, 51), RowId(1, 52), RowId(1, 50)));
+  slot.place = nullptr;
+  testing::Check(reader->Place(0, 2, slot));
+  EXPECT_EQ(placed[0], RowId(1, 53));
+  EXPECT_EQ(placed[1], RowId(1, 54));
+  EXPECT_THAT(Int64s(*testing::Check(reader->Read(0, 1))),
+              ::testing::ElementsAre(RowId(1, 55)));
+  // Columns advance apart.
+  EXPECT_THAT(Int64s(*testing::Check(reader->Read(1, 1))), ::testing::ElementsAre(143));
+  EXPECT_EQ(lake.counters.decode_paths.Get().at("row_id"), DecodePath::kConstant);
+}
+
+TEST_F(RowGroupReaderTest, RowIdsAreReadWithoutReadingAnything) {
+  const Lake lake = NumberedLake(dir_, true);
+  const auto ids = testing::Check(lake.Read("row_id", 0, 20, 2, 1));
+  EXPECT_EQ(Int64s(*ids).front(), RowId(1, 80));
+  EXPECT_EQ(Int64s(*ids).back(), RowId(1, 99));
+  EXPECT_EQ(lake.counters.values_decoded, 0);
+}
+
+TEST_F(RowGroupReaderTest, AStoredColumnIsTheOneOfItsName) {
+  testing::WriteParquet(dir_ / "a.parquet", testing::Numbers(7, 3, "row_id"));
+  const Lake lake(dir_ / "a.parquet");
+  EXPECT_TRUE(lake.table->stores_row_id());
+  EXPECT_THAT(Int64s(*testing::Check(lake.Read("row_id", 0, 3))),
+              ::testing::ElementsAre(7, 8, 9));
 }
 
 }  // namespace

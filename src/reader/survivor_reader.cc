@@ -12,7 +12,7 @@ namespace headrace::reader {
 
 Result<ReadSpec> ReadSpec::Make(const table::Table& table,
                                 const std::vector<std::string>& selected,
-                                const expression::Filter* filter) {
+                                const expression::Filter* filter, bool row_ids) {
   ReadSpec spec;
   std::vector<std::string> names = selected;
   spec.selected = names.size();
@@ -25,6 +25,13 @@ Result<ReadSpec> ReadSpec::Make(const table::Table& table,
     }
   }
   ARROW_ASSIGN_OR_RAISE(spec.columns, ResolveColumns(table, names));
+  if (row_ids) {
+    ARROW_ASSIGN_OR_RAISE(ReadColumn column, RowIdColumn(table));
+    spec.columns.insert(spec.columns.begin() + static_cast<int64_t>(spec.selected),
+                        std::move(column));
+    for (size_t& input : spec.filter_inputs) input += input >= spec.selected ? 1 : 0;
+    ++spec.selected;
+  }
   return spec;
 }
 

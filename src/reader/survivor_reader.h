@@ -29,7 +29,8 @@ struct BlockRef {
   bool filtered = false;
 };
 
-/// What to read: the selected columns first, then those that only the filter needs.
+/// What to read: the selected columns first, row ids where they are wanted beside them,
+/// then what only the filter needs.
 struct ReadSpec {
   std::vector<ReadColumn> columns;
   /// How many of `columns` are delivered.
@@ -38,10 +39,11 @@ struct ReadSpec {
   const expression::Filter* filter = nullptr;
   std::vector<size_t> filter_inputs;
 
-  /// Resolves names; a filter column that is also selected is read once.
+  /// Resolves names; a filter column that is also selected is read once. `row_ids`: row
+  /// ids are delivered as one more column, the last.
   static Result<ReadSpec> Make(const table::Table& table,
                                const std::vector<std::string>& selected,
-                               const expression::Filter* filter);
+                               const expression::Filter* filter, bool row_ids = false);
 };
 
 /// Values as they are read: those of survivors [at, at + length) of the requested run, in

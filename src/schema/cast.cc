@@ -135,4 +135,19 @@ Result<std::shared_ptr<arrow::Array>> CastArray(
   }
 }
 
+int64_t FirstMisfit(const arrow::Array& values,
+                    const std::shared_ptr<arrow::DataType>& type) {
+  auto fits = [&](int64_t first, int64_t rows) {
+    return CastArray(values.Slice(first, rows), type, arrow::default_memory_pool()).ok();
+  };
+  int64_t first = 0;
+  for (int64_t rows = values.length(); rows > 1;) {
+    const int64_t half = rows / 2;
+    const bool in_second = fits(first, half);
+    first += in_second ? half : 0;
+    rows = in_second ? rows - half : half;
+  }
+  return first;
+}
+
 }  // namespace headrace::schema

@@ -5,6 +5,7 @@
 #include <arrow/array.h>
 #include <headrace/result.h>
 
+#include <cstdint>
 #include <memory>
 
 namespace headrace::schema {
@@ -17,5 +18,9 @@ namespace headrace::schema {
 Result<std::shared_ptr<arrow::Array>> CastArray(
     const std::shared_ptr<arrow::Array>& values,
     const std::shared_ptr<arrow::DataType>& type, arrow::MemoryPool* pool);
+
+/// The first value that CastArray fails on. REQUIRES: there is one.
+int64_t FirstMisfit(const arrow::Array& values,
+                    const std::shared_ptr<arrow::DataType>& type);
 
 }  // namespace headrace::schema

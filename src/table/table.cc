@@ -1,5 +1,7 @@
 #include "table/table.h"
 
+#include <headrace/row_id.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -159,8 +161,28 @@ Status Table::ReadFooters(base::Executor& executor) {
     if (!partition) fields.push_back(field);
   }
   fields.insert(fields.end(), partition_fields_.begin(), partition_fields_.end());
-  schema_ = arrow::schema(std::move(fields));
+  schema_ = named_schema_ = arrow::schema(std::move(fields));
+  const auto row_id = RowIdField();
+  if (schema_->GetAllFieldIndices(row_id->name()).empty()) {
+    fields = schema_->fields();
+    fields.push_back(row_id);
+    named_schema_ = arrow::schema(std::move(fields));
+  }
   return Status::OK();
+}
+
+std::shared_ptr<arrow::Field> RowIdField() {
+  return arrow::field(std::string(kRowIdName), arrow::int64(), /*nullable=*/false);
+}
+
+int64_t Table::FirstRowInFile(int64_t fragment, int row_group) const {
+  const auto first =
+      static_cast<size_t>(fragments_[static_cast<size_t>(fragment)].first_row_group);
+  int64_t rows = 0;
+  for (size_t g = first; g < first + static_cast<size_t>(row_group); ++g) {
+    rows += row_groups_[g].rows;
+  }
+  return rows;
 }
 
 void Table::Fingerprint() {

@@ -20,6 +20,9 @@
 
 namespace headrace::table {
 
+/// The virtual column `row_id`: int64, without nulls.
+std::shared_ptr<arrow::Field> RowIdField();
+
 /// A row group, in 16 bytes: a table may have a million.
 struct RowGroup {
   int64_t rows = 0;
@@ -63,10 +66,16 @@ class Table {
   /// File columns (the first file's order, later files' new columns after), then
   /// partition columns. A column that any file lacks is nullable.
   const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
+  /// What can be named: `schema`, and after it the virtual column `row_id` (row_id.h),
+  /// unless a stored column is of that name.
+  const std::shared_ptr<arrow::Schema>& named_schema() const { return named_schema_; }
+  bool stores_row_id() const { return named_schema_ == schema_; }
   const arrow::FieldVector& partition_fields() const { return partition_fields_; }
   const std::vector<Fragment>& fragments() const { return fragments_; }
   const std::vector<RowGroup>& row_groups() const { return row_groups_; }
   int64_t rows() const { return rows_; }
+  /// The first row of a row group, counted in its file.
+  int64_t FirstRowInFile(int64_t fragment, int row_group) const;
   /// Bytes of all files.
   int64_t bytes() const { return bytes_; }
   /// Uncompressed bytes of all columns.
@@ -106,6 +115,7 @@ class Table {
   TableOptions options_;
   std::shared_ptr<storage::Storage> storage_;
   std::shared_ptr<arrow::Schema> schema_;
+  std::shared_ptr<arrow::Schema> named_schema_;
   arrow::FieldVector partition_fields_;
   std::vector<Fragment> fragments_;
   std::vector<RowGroup> row_groups_;

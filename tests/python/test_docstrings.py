@@ -32,8 +32,9 @@ PUBLIC_MODULES = ["headrace", "headrace.errors", "headrace.torch"]
 
 
 def members(owner: type) -> Iterator[tuple[str, object]]:
-    """Return the public members that a class itself defines, and its magic methods."""
-    for name, value in vars(owner).items():
+    """Return the public members of a class, its magic methods, and what it is made of."""
+    parts = [base for base in owner.__bases__ if base.__module__ == "headrace.samples"]
+    for name, value in [item for part in (owner, *parts) for item in vars(part).items()]:
         if name.startswith("__") and inspect.isfunction(value) and value.__doc__:
             yield name, value
         if not name.startswith("_"):
