@@ -149,6 +149,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       any_gathered = true;
       plan.window_row_bytes += value;
       plan.batch_row_bytes += 4 * (value + 16);  // taken, joined, put in order, decoded
+      if (columns[c].form == schema::Form::kOneHot) {
+        plan.batch_row_bytes += 4 * std::ssize(*columns[c].vocabulary);
+      }
     }
   }
   plan.window_row_bytes += (fixed_window + window_per_stream - 1) / window_per_stream;
