@@ -3,6 +3,7 @@
 #include <arrow/builder.h>
 #include <arrow/table.h>
 #include <headrace/dataset.h>
+#include <headrace/features.h>
 #include <headrace/inspect.h>
 #include <headrace/loader.h>
 
@@ -279,6 +280,15 @@ Result<std::string> Scanned(const std::string& uri) {
   return table->ToString();
 }
 
+/// Features of what passes, block by block.
+Result<std::string> Fitted(const std::string& uri) {
+  ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
+  ARROW_ASSIGN_OR_RAISE(dataset, dataset.Where(kFilter));
+  ARROW_ASSIGN_OR_RAISE(const auto features,
+                        FitFeatures(dataset, {"id", "x", "name"}, {.num_threads = 2}));
+  return features.ToJson();
+}
+
 Result<std::string> Inspected(const std::string& uri) {
   ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
   ARROW_ASSIGN_OR_RAISE(const auto info, Inspect(dataset));
@@ -306,6 +316,7 @@ const std::vector<Way>& Ways() {
                                         {"Bloomed", Bloomed, false, true},
                                         {"Coded", Coded},
                                         {"Scanned", Scanned},
+                                        {"Fitted", Fitted},
                                         {"Inspected", Inspected},
                                         {"Verified", Verified}};
   return ways;
