@@ -18,6 +18,7 @@ using pipeline::TextsToJson;
 
 constexpr int kFormat = 1;
 constexpr size_t kValuesShown = 8;
+constexpr int kDigitsShown = 9;
 
 std::string RealToString(double value) {
   return schema::NumberToString(Number{false, 0, value});
@@ -141,18 +142,22 @@ Status CheckFeatures(const Features& features) {
 
 std::string Line(const NumericFeature& feature) {
   std::ostringstream text;
-  auto real = [](const std::optional<double>& value) {
-    return value ? RealToString(*value) : std::string("none");
+  text.precision(kDigitsShown);
+  auto put = [&](const char* what, const auto& value) {
+    text << what;
+    if (value) {
+      text << *value;
+    } else {
+      text << "none";
+    }
   };
-  auto extreme = [](const Extreme& value) {
-    const auto* number = std::get_if<double>(&value);
-    if (number != nullptr) return RealToString(*number);
-    return std::visit([](auto integer) { return std::to_string(integer); }, value);
+  auto put_extreme = [&](const char* what, const Extreme& extreme) {
+    std::visit([&](auto value) { put(what, std::optional(value)); }, extreme);
   };
-  text << "mean " << real(feature.mean) << ", std " << real(feature.std);
-  if (feature.min) {
-    text << ", min " << extreme(*feature.min) << ", max " << extreme(*feature.max);
-  }
+  put("mean ", feature.mean);
+  put(", std ", feature.std);
+  if (feature.min) put_extreme(", min ", *feature.min);
+  if (feature.max) put_extreme(", max ", *feature.max);
   text << ", " << feature.count << " values, " << feature.nulls << " nulls";
   if (feature.nans > 0) text << ", " << feature.nans << " NaN";
   return text.str();
