@@ -15,6 +15,7 @@ from . import errors
 from ._version import __version__
 from .dataset import Dataset
 from .errors import HeadraceError
+from .features import Features
 from .loader import Loader
 from .opening import open
 from .policies import fill, pad
@@ -22,6 +23,7 @@ from .scan_summary import ScanSummary
 
 __all__ = [
     "Dataset",
+    "Features",
     "HeadraceError",
     "Loader",
     "ScanSummary",
