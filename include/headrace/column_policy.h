@@ -66,6 +66,17 @@ struct CodesPolicy {
   bool operator==(const CodesPolicy&) const = default;
 };
 
+/// Numbers as (x - mean) / std, in float64, rounded once: to float32, or to the floating
+/// dtype that the column is cast to. Nulls are filled in the column's own units before; a
+/// masked null is 0 after.
+struct StandardizePolicy {
+  double mean = 0;
+  /// A column of one value has 0: it is only shifted.
+  double std = 1;
+
+  bool operator==(const StandardizePolicy&) const = default;
+};
+
 /// What becomes of bad rows: rows with a damaged page, or a value that breaks its
 /// column's policies (a null under NullPolicy::kError, a list that is too long, a value
 /// outside of a vocabulary or of a cast's type). A damaged column of the filter is always

@@ -106,6 +106,12 @@ class Dataset {
   Result<Dataset> Nulls(const std::map<std::string, NullPolicy>& policies) const;
   Result<Dataset> Ragged(const std::map<std::string, RaggedPolicy>& policies) const;
   Result<Dataset> Codes(const std::map<std::string, CodesPolicy>& policies) const;
+  /// As `Codes`, but as float32 of (batch, vocabulary): 1 at the code, else 0. Nulls are
+  /// filled by text; masked ones are all 0.
+  Result<Dataset> OneHot(const std::map<std::string, CodesPolicy>& policies) const;
+  /// Columns of numbers, by policies that `FitFeatures` found or that were known before.
+  Result<Dataset> Standardize(
+      const std::map<std::string, StandardizePolicy>& policies) const;
   /// The packed columns leave the batch; the tensor takes the place of the first of them.
   Result<Dataset> Pack(const std::string& name,
                        const std::vector<std::string>& columns) const;

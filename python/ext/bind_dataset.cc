@@ -40,6 +40,8 @@ using PyRagged =
     std::map<std::string, std::tuple<std::string, nb::object, std::optional<int64_t>>>;
 /// Vocabularies: str or bytes.
 using PyCodes = std::map<std::string, std::optional<std::vector<nb::object>>>;
+/// (mean, standard deviation).
+using PyStandardize = std::map<std::string, std::tuple<double, double>>;
 
 std::string Text(nb::handle value) {
   if (PyBytes_Check(value.ptr())) {
@@ -249,6 +251,23 @@ void BindDataset(nb::module_& m) {
           [](const Dataset& dataset, const PyCodes& policies) {
             auto bound = CodesPolicies(policies);
             return Released([&] { return dataset.Codes(bound); });
+          },
+          nb::arg("policies"))
+      .def(
+          "one_hot",
+          [](const Dataset& dataset, const PyCodes& policies) {
+            auto bound = CodesPolicies(policies);
+            return Released([&] { return dataset.OneHot(bound); });
+          },
+          nb::arg("policies"))
+      .def(
+          "standardize",
+          [](const Dataset& dataset, const PyStandardize& policies) {
+            std::map<std::string, StandardizePolicy> bound;
+            for (const auto& [column, by] : policies) {
+              bound[column] = {std::get<0>(by), std::get<1>(by)};
+            }
+            return Unwrap(dataset.Standardize(bound));
           },
           nb::arg("policies"))
       .def(

@@ -15,6 +15,7 @@ from . import errors
 from ._version import __version__
 from .dataset import Dataset
 from .errors import HeadraceError
+from .features import Features
 from .loader import Loader
 from .opening import open
 from .policies import fill, pad
@@ -23,6 +24,7 @@ from .schema import Field, Schema
 
 __all__ = [
     "Dataset",
+    "Features",
     "Field",
     "HeadraceError",
     "Loader",

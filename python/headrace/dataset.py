@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from . import _native, _validate
 from .errors import Unsupported
+from .feature_choices import FeatureChoices
 from .loader import Loader, native_options
-from .policies import fill, native_codes, native_nulls, native_ragged, pad
+from .policies import fill, native_nulls, native_ragged, pad
 from .samples import Samples, table_of
 from .scan_summary import ScanSummary
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-class Dataset(Samples):
+class Dataset(Samples, FeatureChoices):
     """A lazy, immutable choice over one version of a table.
 
     Made by `open`. Every method returns a new Dataset or reads; none changes this one.
@@ -31,9 +32,6 @@ class Dataset(Samples):
 
     Thread-safety: immutable; every method may be called from any thread.
     """
-
-    def __init__(self, native: _native.Dataset) -> None:
-        self._native = native
 
     def select(self, *columns: str, row_id: bool = False) -> "Dataset":
         """Choose columns, in the order given.
@@ -220,36 +218,6 @@ class Dataset(Samples):
         >>> clicks.ragged({"items": hr.pad(0, length=64)})  # doctest: +SKIP
         """
         return Dataset(self._native.ragged(native_ragged(policies)))
-
-    def codes(
-        self, vocabularies: Mapping[str, Iterable[str | bytes] | None]
-    ) -> "Dataset":
-        """Turn strings or bytes into int32 codes, shape (batch,).
-
-        Parameters
-        ----------
-        vocabularies : dict of str to list, or None
-            By column the vocabulary, whose indices are the codes. None: the sorted
-            distinct values (bytewise) of the version, which a scan of the column finds.
-
-        Returns
-        -------
-        Dataset
-            With codes in place of the text.
-
-        Raises
-        ------
-        InvalidArgument
-            A column is not of strings or bytes, or a vocabulary has a value twice. A value
-            outside of the vocabulary raises it when it is met.
-        NotFound
-            A column is not there.
-
-        Examples
-        --------
-        >>> flights.codes({"carrier": ["AA", "DL", "UA"]})  # doctest: +SKIP
-        """
-        return Dataset(self._native.codes(native_codes(vocabularies)))
 
     def pack(self, name: str, columns: Iterable[str]) -> "Dataset":
         """Put many scalar columns into one row-major tensor.

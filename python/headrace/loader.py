@@ -1,10 +1,8 @@
 """Loaders: how samples are dealt out."""
 
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 
 from . import _native, _validate
 from .errors import Conflict, InvalidArgument, Unsupported
+from .progress import shown
 
 if TYPE_CHECKING:
     from .torch import LoaderDataset
@@ -71,7 +70,7 @@ class Loader:
         _validate.boolean("pin_memory", pin_memory)
         self._convert, self._export = _conversion(to, pin_memory)
         self._to = to
-        with _counting() as progress:
+        with shown("counting rows") as progress:
             self._native = _native.Loader.make(
                 dataset, **options, arrow=to == "arrow", progress=progress
             )
@@ -280,28 +279,6 @@ class Pass:
         except StopIteration:
             self._ended = True
             raise
-
-
-@contextlib.contextmanager
-def _counting() -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on a terminal where counting a filter's survivors takes a second."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield None
-        return
-    with tqdm(
-        desc="counting rows", unit=" rows", unit_scale=True, delay=1, leave=False
-    ) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
 
 
 def native_options(

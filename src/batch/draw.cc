@@ -12,6 +12,7 @@
 
 #include "batch/interleave.h"
 #include "schema/convert.h"
+#include "schema/elements.h"
 
 namespace headrace::batch {
 namespace {
@@ -40,7 +41,7 @@ bool SharesMemory(const arrow::DataType& type) {
 // first-level cache.
 constexpr int64_t kPackRows = 32;
 
-// Converts rows [at, at + rows) of a segment.
+// Casts or standardizes rows [at, at + rows) of a segment.
 Status ConvertRows(const Drawing& drawing, const Target& target, const Segment& segment,
                    int64_t at, int64_t rows) {
   const schema::ColumnPlan& plan = *target.plan;
@@ -53,7 +54,7 @@ Status ConvertRows(const Drawing& drawing, const Target& target, const Segment& 
                               ByteWidth(plan.dtype);
   span.out_stride = segment.out_stride * target.out_stride;
   span.count = rows;
-  const auto bad = schema::Convert(plan.stored_dtype, plan.dtype, span);
+  const auto bad = schema::Deliver(plan, span);
   if (!bad) return Status::OK();
   return Error(ErrorKind::kInvalidArgument,
                "column \"" + plan.name + "\": the value " +
@@ -205,9 +206,8 @@ std::vector<Round> RoundsOf(std::span<const Segment> segments, int64_t rows) {
 }
 
 Status DrawValues(const Drawing& drawing, std::span<const Target> targets) {
-  const bool as_stored = std::ranges::all_of(targets, [](const Target& target) {
-    return target.plan->stored_dtype == target.plan->dtype;
-  });
+  const bool as_stored = std::ranges::all_of(
+      targets, [](const Target& target) { return target.plan->as_stored(); });
   if (as_stored && drawing.missing.empty() && !drawing.rounds.empty()) {
     for (const Round& round : drawing.rounds) {
       if (targets.size() > 1) {
@@ -245,7 +245,7 @@ Status DrawNulls(const Drawing& drawing, const Target& target, Tensor* mask) {
     std::memset(draw.mask, 1, static_cast<size_t>(drawing.rows));
   }
   if (policy.kind == NullPolicy::Kind::kFill) {
-    ARROW_RETURN_NOT_OK(schema::StoreNumber(policy.fill, target.plan->dtype, draw.fill));
+    ARROW_RETURN_NOT_OK(schema::DeliverNumber(*target.plan, policy.fill, draw.fill));
   }
   for (const Segment& segment : drawing.segments) {
     ARROW_RETURN_NOT_OK(draw.Draw(segment));

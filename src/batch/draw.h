@@ -60,7 +60,7 @@ struct Drawing {
 };
 
 /// A fixed-width column that is drawn: sample i goes to element i * out_stride of `out`,
-/// cast to plan->dtype.
+/// cast to plan->dtype, or standardized.
 struct Target {
   size_t column = 0;
   const schema::ColumnPlan* plan = nullptr;

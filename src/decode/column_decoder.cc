@@ -11,6 +11,7 @@
 #include "schema/cast.h"
 #include "schema/convert.h"
 #include "schema/dtype.h"
+#include "schema/elements.h"
 #include "schema/text.h"
 
 namespace headrace::decode {
@@ -68,8 +69,38 @@ Status DecodeObject(const Decoding& d, std::shared_ptr<arrow::Array> values) {
   return d.AppendMask(*original);
 }
 
+using CodesOf = std::unordered_map<std::string_view, int32_t>;
+
+Status NotInVocabulary(const std::string& column, const std::string& what,
+                       const CodesOf& codes) {
+  return Error(ErrorKind::kInvalidArgument,
+               "column \"" + column + "\": " + what + " is not among the " +
+                   std::to_string(codes.size()) +
+                   " values of its vocabulary: add it, or filter such rows out");
+}
+
+// Calls `put(sample, code)` for each value, nothing for null.
+template <typename Put>
+Status VisitCodes(const Decoding& d, const arrow::Array& values, const CodesOf& codes,
+                  Put&& put) {
+  return schema::VisitText(
+      values, [&](int64_t i, std::optional<std::string_view> text) -> Status {
+        if (!text) {
+          put(i, std::nullopt);
+          return Status::OK();
+        }
+        auto found = codes.find(*text);
+        if (found == codes.end()) {
+          return NotInVocabulary(d.plan.name,
+                                 "'" + std::string(*text) + "'" + d.locate(i), codes);
+        }
+        put(i, std::optional(found->second));
+        return Status::OK();
+      });
+}
+
 Status DecodeCodes(const Decoding& d, std::shared_ptr<arrow::Array> values,
-                   const std::unordered_map<std::string_view, int32_t>& codes) {
+                   const CodesOf& codes) {
   ARROW_ASSIGN_OR_RAISE(values, schema::PlainText(values, d.pool));
   ARROW_RETURN_NOT_OK(d.CheckNulls(*values));
   int32_t fill = 0;
@@ -80,23 +111,32 @@ Status DecodeCodes(const Decoding& d, std::shared_ptr<arrow::Array> values,
   ARROW_ASSIGN_OR_RAISE(
       Tensor tensor, schema::AllocateTensor(DType::kInt32, {values->length()}, d.pool));
   auto* out = reinterpret_cast<int32_t*>(tensor.buffer->mutable_data());
-  Status status = schema::VisitText(*values, [&](int64_t i,
-                                                 std::optional<std::string_view> text) {
-    if (!text) {
-      out[i] = fill;
-      return Status::OK();
-    }
-    auto found = codes.find(*text);
-    if (found == codes.end()) {
-      return Error(ErrorKind::kInvalidArgument,
-                   "column \"" + d.plan.name + "\": '" + std::string(*text) + "'" +
-                       d.locate(i) + " is not among the " + std::to_string(codes.size()) +
-                       " values of its vocabulary: add it, or filter such rows out");
-    }
-    out[i] = found->second;
-    return Status::OK();
-  });
-  ARROW_RETURN_NOT_OK(status);
+  ARROW_RETURN_NOT_OK(VisitCodes(
+      d, *values, codes,
+      [&](int64_t i, std::optional<int32_t> code) { out[i] = code.value_or(fill); }));
+  Append(d.batch, d.plan.name, std::move(tensor));
+  return d.AppendMask(*values);
+}
+
+Status DecodeOneHot(const Decoding& d, std::shared_ptr<arrow::Array> values,
+                    const CodesOf& codes) {
+  ARROW_ASSIGN_OR_RAISE(values, schema::PlainText(values, d.pool));
+  ARROW_RETURN_NOT_OK(d.CheckNulls(*values));
+  std::optional<int32_t> fill;  // none: all 0
+  if (d.plan.nulls.kind == NullPolicy::Kind::kFill) {
+    fill = codes.at(*d.plan.nulls.fill_text);
+  }
+  const auto width = std::ssize(*d.plan.vocabulary);
+  ARROW_ASSIGN_OR_RAISE(
+      Tensor tensor,
+      schema::AllocateTensor(DType::kFloat32, {values->length(), width}, d.pool));
+  auto* out = reinterpret_cast<float*>(tensor.buffer->mutable_data());
+  std::fill_n(out, values->length() * width, 0.0F);
+  ARROW_RETURN_NOT_OK(
+      VisitCodes(d, *values, codes, [&](int64_t i, std::optional<int32_t> code) {
+        if (!code) code = fill;
+        if (code) out[i * width + *code] = 1;
+      }));
   Append(d.batch, d.plan.name, std::move(tensor));
   return d.AppendMask(*values);
 }
@@ -119,20 +159,21 @@ Status DecodeDecimal(const Decoding& d, const std::shared_ptr<arrow::Array>& val
   span.in = reinterpret_cast<const uint8_t*>(elements.data());
   span.out = tensor.buffer->mutable_data();
   span.count = values->length();
-  if (auto bad = schema::Convert(DType::kFloat64, d.plan.dtype, span)) {
+  if (auto bad = schema::Deliver(d.plan, span)) {
     return Error(ErrorKind::kInvalidArgument,
                  "column \"" + d.plan.name + "\": the value " +
                      schema::ElementToString(DType::kFloat64, span.in + *bad * 8) +
                      d.locate(*bad) + " is no " + std::string(DTypeName(d.plan.dtype)) +
                      ": cast to a wider dtype");
   }
+  uint8_t element[8] = {};  // of a null
   if (d.plan.nulls.kind == NullPolicy::Kind::kFill) {
-    const int64_t width = ByteWidth(d.plan.dtype);
-    for (int64_t i = 0; i < values->length(); ++i) {
-      if (values->IsValid(i)) continue;
-      ARROW_RETURN_NOT_OK(
-          schema::StoreNumber(d.plan.nulls.fill, d.plan.dtype, span.out + i * width));
-    }
+    ARROW_RETURN_NOT_OK(schema::DeliverNumber(d.plan, d.plan.nulls.fill, element));
+  }
+  const int64_t width = ByteWidth(d.plan.dtype);
+  for (int64_t i = 0; i < values->length(); ++i) {
+    if (values->IsValid(i)) continue;
+    std::memcpy(span.out + i * width, element, static_cast<size_t>(width));
   }
   Append(d.batch, d.plan.name, std::move(tensor));
   return d.AppendMask(*values);
@@ -143,10 +184,14 @@ Status DecodeDecimal(const Decoding& d, const std::shared_ptr<arrow::Array>& val
 Result<std::unique_ptr<ColumnDecoder>> ColumnDecoder::Make(
     const schema::ColumnPlan& plan) {
   std::unique_ptr<ColumnDecoder> decoder(new ColumnDecoder(plan));
-  if (plan.form != schema::Form::kCodes) return decoder;
+  if (!plan.has_vocabulary()) return decoder;
   const auto& vocabulary = *decoder->plan_.vocabulary;
   for (size_t i = 0; i < vocabulary.size(); ++i) {
     decoder->codes_.emplace(vocabulary[i], static_cast<int32_t>(i));
+  }
+  const auto& fill = plan.nulls.fill_text;
+  if (plan.form == schema::Form::kOneHot && fill && !decoder->codes_.contains(*fill)) {
+    return NotInVocabulary(plan.name, "fill('" + *fill + "')", decoder->codes_);
   }
   return decoder;
 }
@@ -160,6 +205,8 @@ Status ColumnDecoder::Decode(const std::shared_ptr<arrow::Array>& values,
       return DecodeObject(d, values);
     case schema::Form::kCodes:
       return DecodeCodes(d, values, codes_);
+    case schema::Form::kOneHot:
+      return DecodeOneHot(d, values, codes_);
     case schema::Form::kScalar:
       return DecodeDecimal(d, values);
     case schema::Form::kArrow: {

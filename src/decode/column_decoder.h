@@ -19,11 +19,11 @@
 namespace headrace::decode {
 
 /// Decodes one column that is not drawn as fixed-width elements: strings, codes,
-/// decimals, lists, tensors, and anything at all for Form::kArrow. Immutable;
+/// one-hot, decimals, lists, tensors, and anything at all for Form::kArrow. Immutable;
 /// thread-safe.
 class ColumnDecoder {
  public:
-  /// REQUIRES: a kCodes plan has its vocabulary.
+  /// REQUIRES: a kCodes or kOneHot plan has its vocabulary.
   static Result<std::unique_ptr<ColumnDecoder>> Make(const schema::ColumnPlan& plan);
 
   /// Appends the column, and what goes with it (`_mask`, `_offsets`, `_shape`), to the

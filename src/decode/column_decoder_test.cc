@@ -102,6 +102,46 @@ TEST(DecodeCodes, TakesNullsByThePolicy) {
   EXPECT_THAT(Values<bool>(masked, "x_mask"), ElementsAre(true, false));
 }
 
+TEST(DecodeOneHot, IsOneAtTheCode) {
+  for (const auto& type : TextTypes()) {
+    SCOPED_TRACE(type->ToString());
+    const auto batch = Check(
+        Decode(Text(type, R"(["a", "c", "a"])"), {.one_hot = Codes({"c", "b", "a"})}));
+    EXPECT_EQ(TensorOf(batch).dtype, DType::kFloat32);
+    EXPECT_THAT(TensorOf(batch).shape, ElementsAre(3, 3));
+    EXPECT_THAT(Values<float>(batch), ElementsAre(0, 0, 1, 1, 0, 0, 0, 0, 1));
+  }
+  const auto none = Check(Decode(FromJson(arrow::utf8(), "[]"), {.one_hot = Codes({})}));
+  EXPECT_THAT(TensorOf(none).shape, ElementsAre(0, 0));
+}
+
+TEST(DecodeOneHot, TakesNullsByThePolicyAndNamesStrangers) {
+  const auto values = FromJson(arrow::utf8(), R"(["b", null])");
+  const CodesPolicy vocabulary = Codes({"a", "b"});
+  ExpectInvalid(Decode(values, {.one_hot = vocabulary}).status(), "(row 1)");
+  EXPECT_THAT(Values<float>(
+                  Check(Decode(values, {.nulls = FillText("a"), .one_hot = vocabulary}))),
+              ElementsAre(0, 1, 1, 0));
+  const auto masked = Check(Decode(values, {.nulls = kMask, .one_hot = vocabulary}));
+  EXPECT_THAT(Values<float>(masked), ElementsAre(0, 1, 0, 0));
+  EXPECT_THAT(Values<bool>(masked, "x_mask"), ElementsAre(true, false));
+  ExpectInvalid(Decode(values, {.nulls = FillText("zz"), .one_hot = vocabulary}).status(),
+                "fill('zz') is not among the 2");
+  ExpectInvalid(Decode(values, {.nulls = kMask, .one_hot = Codes({"a"})}).status(),
+                "'b' (row 0)");
+}
+
+TEST(DecodeDecimal, IsStandardizedByWayOfFloat64) {
+  const auto values = FromJson(arrow::decimal128(9, 2), R"(["1.50", null, "3.25"])");
+  const StandardizePolicy by{0.5, 2};
+  EXPECT_THAT(Values<double>(Check(Decode(
+                  values, {.cast = "float64", .nulls = Fill(4), .standardize = by}))),
+              ElementsAre(0.5, 1.75, 1.375));
+  EXPECT_THAT(Values<float>(Check(Decode(
+                  values, {.cast = "float32", .nulls = kMask, .standardize = by}))),
+              ElementsAre(0.5F, 0, 1.375F));
+}
+
 TEST(DecodeDecimal, IsCastByWayOfFloat64) {
   for (const auto& type : {arrow::decimal128(9, 2), arrow::decimal256(40, 2)}) {
     const auto values = FromJson(type, R"(["1.50", "-2.00", "3.25"])");

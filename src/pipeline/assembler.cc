@@ -50,7 +50,7 @@ Result<std::unique_ptr<Assembler>> Assembler::Make(
       if (column.fixed_width()) ++assembler->slab_columns_[column.dtype];
       continue;
     }
-    if (!column.fixed_width() || column.stored_dtype != column.dtype) {
+    if (!column.fixed_width() || !column.as_stored()) {
       assembler->packs_as_stored_[static_cast<size_t>(column.pack)] = false;
     }
   }

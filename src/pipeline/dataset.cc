@@ -251,6 +251,22 @@ Result<Dataset> Dataset::Codes(const std::map<std::string, CodesPolicy>& policie
   return Dataset(std::move(impl));
 }
 
+Result<Dataset> Dataset::OneHot(
+    const std::map<std::string, CodesPolicy>& policies) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(policies, &impl->choices.one_hot);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Standardize(
+    const std::map<std::string, StandardizePolicy>& policies) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(policies, &impl->choices.standardize);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
 Result<Dataset> Dataset::Pack(const std::string& name,
                               const std::vector<std::string>& columns) const {
   auto impl = std::make_shared<DatasetImpl>(*impl_);

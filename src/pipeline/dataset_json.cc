@@ -1,50 +1,22 @@
 #include "pipeline/dataset_json.h"
 
-#include <arrow/util/string.h>
-#include <arrow/util/utf8.h>
-
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
 #include "pipeline/dataset_impl.h"
+#include "pipeline/text_json.h"
 #include "schema/convert.h"
 
 namespace headrace {
 
 using nlohmann::json;
 
-// Bytes that are no UTF-8, which JSON cannot hold, go as {"hex": "FF00"}.
-static json TextToJson(const std::string& text) {
-  arrow::util::InitializeUTF8();
-  if (arrow::util::ValidateUTF8(text)) return text;
-  return {{"hex", arrow::HexEncode(text)}};
-}
-
-static std::string TextFromJson(const json& j) {
-  if (j.is_string()) return j.get<std::string>();
-  const auto hex = j.at("hex").get<std::string>();
-  std::string text(hex.size() / 2, '\0');
-  for (size_t i = 0; i < text.size(); ++i) {
-    auto* byte = reinterpret_cast<uint8_t*>(&text[i]);
-    if (!arrow::ParseHexValue(hex.data() + 2 * i, byte).ok()) return "";
-  }
-  return text;
-}
-
-static json TextsToJson(const std::vector<std::string>& texts) {
-  json list = json::array();
-  for (const std::string& text : texts) list.push_back(TextToJson(text));
-  return list;
-}
-
-static std::vector<std::string> TextsFromJson(const json& list) {
-  std::vector<std::string> texts;
-  texts.reserve(list.size());
-  for (const json& text : list) texts.push_back(TextFromJson(text));
-  return texts;
-}
+using pipeline::TextFromJson;
+using pipeline::TextsFromJson;
+using pipeline::TextsToJson;
+using pipeline::TextToJson;
 
 // The value of a word; a json::exception that names the word for another one.
 template <typename E>
@@ -137,6 +109,15 @@ static void from_json(const json& j, CodesPolicy& policy) {
   if (!j.is_null()) policy.vocabulary = TextsFromJson(j);
 }
 
+static void to_json(json& j, const StandardizePolicy& policy) {
+  j = {{"mean", policy.mean}, {"std", policy.std}};
+}
+
+static void from_json(const json& j, StandardizePolicy& policy) {
+  policy.mean = j.at("mean").get<double>();
+  policy.std = j.at("std").get<double>();
+}
+
 static void to_json(json& j, const PackSpec& pack) {
   j = {{"name", pack.name}, {"columns", pack.columns}};
 }
@@ -206,9 +187,12 @@ std::string ScanSummary::ToString() const {
 namespace pipeline {
 
 static json ChoicesToJson(const schema::ColumnChoices& choices) {
-  return {{"cast", choices.casts},    {"nulls", choices.nulls},
-          {"ragged", choices.ragged}, {"codes", choices.codes},
-          {"pack", choices.packs},    {"on_error", choices.on_error}};
+  json j = {{"cast", choices.casts},    {"nulls", choices.nulls},
+            {"ragged", choices.ragged}, {"codes", choices.codes},
+            {"pack", choices.packs},    {"on_error", choices.on_error}};
+  if (!choices.one_hot.empty()) j["one_hot"] = choices.one_hot;
+  if (!choices.standardize.empty()) j["standardize"] = choices.standardize;
+  return j;
 }
 
 std::string DatasetToJson(const DatasetImpl& dataset) {
@@ -265,6 +249,13 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     d.choices.nulls = j.at("nulls").get<std::map<std::string, NullPolicy>>();
     d.choices.ragged = j.at("ragged").get<std::map<std::string, RaggedPolicy>>();
     d.choices.codes = j.at("codes").get<std::map<std::string, CodesPolicy>>();
+    if (j.contains("one_hot")) {
+      d.choices.one_hot = j.at("one_hot").get<std::map<std::string, CodesPolicy>>();
+    }
+    if (j.contains("standardize")) {
+      d.choices.standardize =
+          j.at("standardize").get<std::map<std::string, StandardizePolicy>>();
+    }
     d.choices.packs = j.at("pack").get<std::vector<PackSpec>>();
     d.choices.on_error = j.at("on_error").get<ErrorPolicy>();
     // What reads as something else than it says is no dataset's.
@@ -307,6 +298,10 @@ std::string DatasetToString(const DatasetImpl& dataset) {
     if (ragged != dataset.choices.ragged.end())
       text << ", ragged " << Dump(ragged->second);
     if (dataset.choices.codes.count(name)) text << ", codes";
+    if (dataset.choices.one_hot.count(name)) text << ", one-hot";
+    auto standardize = dataset.choices.standardize.find(name);
+    if (standardize != dataset.choices.standardize.end())
+      text << ", standardize " << Dump(standardize->second);
   }
   for (const PackSpec& pack : dataset.choices.packs) {
     text << "\n  pack " << pack.name << ":";

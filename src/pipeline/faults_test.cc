@@ -3,6 +3,7 @@
 #include <arrow/builder.h>
 #include <arrow/table.h>
 #include <headrace/dataset.h>
+#include <headrace/features.h>
 #include <headrace/inspect.h>
 #include <headrace/loader.h>
 #include <headrace/row_id.h>
@@ -288,6 +289,15 @@ Result<std::string> Taken(const std::string& uri) {
   return table->ToString();
 }
 
+/// Features of what passes, block by block.
+Result<std::string> Fitted(const std::string& uri) {
+  ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
+  ARROW_ASSIGN_OR_RAISE(dataset, dataset.Where(kFilter));
+  ARROW_ASSIGN_OR_RAISE(const auto features,
+                        FitFeatures(dataset, {"id", "x", "name"}, {.num_threads = 2}));
+  return features.ToJson();
+}
+
 Result<std::string> Inspected(const std::string& uri) {
   ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
   ARROW_ASSIGN_OR_RAISE(const auto info, Inspect(dataset));
@@ -316,6 +326,7 @@ const std::vector<Way>& Ways() {
                                         {"Coded", Coded},
                                         {"Scanned", Scanned},
                                         {"Taken", Taken},
+                                        {"Fitted", Fitted},
                                         {"Inspected", Inspected},
                                         {"Verified", Verified}};
   return ways;

@@ -123,7 +123,7 @@ Status Loader::Impl::BindColumns() {
       auto columns,
       schema::BindColumns(*dataset->stored_schema, dataset->choices, options.arrow));
   for (schema::ColumnPlan& column : columns) {
-    if (column.form != schema::Form::kCodes || column.vocabulary) continue;
+    if (!column.has_vocabulary() || column.vocabulary) continue;
     ARROW_ASSIGN_OR_RAISE(column.vocabulary,
                           dataset->vocabularies->Get(*dataset, column.name));
   }

@@ -107,8 +107,11 @@ Result<std::vector<ColumnSizes>> SampleSizes(
 
 // A column's part of a batch's row, where values are stored in `stored` bytes.
 int64_t BatchBytes(const schema::ColumnPlan& column, int64_t stored) {
-  // Taken, joined, put in order, decoded.
-  if (!column.field) return 4 * (stored + 16);
+  if (!column.field) {
+    const bool one_hot = column.form == schema::Form::kOneHot;
+    // Taken, joined, put in order, decoded.
+    return 4 * (stored + 16 + (one_hot ? std::ssize(*column.vocabulary) : 0));
+  }
   const int64_t width =
       ByteWidth(column.dtype) + (column.dtype == column.stored_dtype ? 0 : 8);
   if (column.form == schema::Form::kFixedShape) {

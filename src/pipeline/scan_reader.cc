@@ -7,16 +7,35 @@
 
 namespace headrace::pipeline {
 
+ScanReader::ScanReader(std::shared_ptr<const DatasetImpl> dataset)
+    : dataset_(std::move(dataset)) {
+  context_.table = dataset_->table.get();
+  context_.pool = arrow::default_memory_pool();
+  context_.counters = &counters_;
+}
+
+void ScanReader::Begin(std::shared_ptr<const Scan> scan, size_t first, size_t end) {
+  scan_ = std::move(scan);
+  survivors_ = std::make_unique<reader::SurvivorReader>(&context_, &scan_->spec());
+  next_block_ = first;
+  end_block_ = end;
+}
+
 Result<std::shared_ptr<arrow::RecordBatchReader>> ScanReader::Make(
     std::shared_ptr<const DatasetImpl> dataset, base::Executor& executor) {
-  std::shared_ptr<ScanReader> reader(new ScanReader());
-  reader->dataset_ = dataset;
-  reader->context_.table = dataset->table.get();
-  reader->context_.pool = arrow::default_memory_pool();
-  reader->context_.counters = &reader->counters_;
-  ARROW_ASSIGN_OR_RAISE(reader->scan_, Scan::Make(dataset, reader->context_, executor));
-  reader->survivors_ =
-      std::make_unique<reader::SurvivorReader>(&reader->context_, &reader->scan_->spec());
+  std::shared_ptr<ScanReader> reader(new ScanReader(dataset));
+  ARROW_ASSIGN_OR_RAISE(auto scan,
+                        Scan::Make(std::move(dataset), reader->context_, executor));
+  const size_t blocks = scan->blocks().size();
+  reader->Begin(std::move(scan), 0, blocks);
+  return reader;
+}
+
+std::unique_ptr<ScanReader> ScanReader::OfBlock(
+    std::shared_ptr<const DatasetImpl> dataset, std::shared_ptr<const Scan> scan,
+    size_t block) {
+  std::unique_ptr<ScanReader> reader(new ScanReader(std::move(dataset)));
+  reader->Begin(std::move(scan), block, block + 1);
   return reader;
 }
 
@@ -24,7 +43,7 @@ std::shared_ptr<arrow::Schema> ScanReader::schema() const { return dataset_->sch
 
 arrow::Status ScanReader::ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) {
   arrow::ArrayVector columns(scan_->spec().selected);
-  while (next_block_ < scan_->blocks().size()) {
+  while (next_block_ < end_block_) {
     const plan::Block& block = scan_->blocks()[next_block_];
     int64_t rows = 0;
     if (scan_->verdict(block) != expression::Verdict::kNone) {

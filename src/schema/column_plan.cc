@@ -5,34 +5,19 @@
 #include <arrow/type_traits.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
 #include "schema/convert.h"
 #include "schema/dtype.h"
 #include "schema/field.h"
+#include "schema/text.h"
 
 namespace headrace::schema {
 namespace {
 
 using arrow::internal::checked_cast;
-
-bool IsText(const arrow::DataType& type) {
-  switch (type.id()) {
-    case arrow::Type::STRING:
-    case arrow::Type::LARGE_STRING:
-    case arrow::Type::STRING_VIEW:
-    case arrow::Type::BINARY:
-    case arrow::Type::LARGE_BINARY:
-    case arrow::Type::BINARY_VIEW:
-    case arrow::Type::FIXED_SIZE_BINARY:
-      return true;
-    case arrow::Type::DICTIONARY:
-      return IsText(*checked_cast<const arrow::DictionaryType&>(type).value_type());
-    default:
-      return false;
-  }
-}
 
 Status Invalid(const std::string& column, const std::string& what) {
   return Error(ErrorKind::kInvalidArgument, "column \"" + column + "\": " + what);
@@ -181,7 +166,7 @@ Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
 Status CheckFill(const ColumnPlan& plan, DType dtype) {
   uint8_t element[8];
   if (plan.nulls.kind == NullPolicy::Kind::kFill) {
-    if (plan.form == Form::kObject) {
+    if (plan.form == Form::kObject || plan.form == Form::kOneHot) {
       if (!plan.nulls.fill_text) {
         return Invalid(plan.name, "fill(" + NumberToString(plan.nulls.fill) +
                                       ") is a number, expected text for " +
@@ -213,27 +198,59 @@ const typename Map::mapped_type* Find(const Map& map, const std::string& name) {
   return it == map.end() ? nullptr : &it->second;
 }
 
+// Codes and one-hot.
+Status ApplyVocabulary(const ColumnChoices& choices, ColumnPlan* plan) {
+  const auto* codes = Find(choices.codes, plan->name);
+  const auto* one_hot = Find(choices.one_hot, plan->name);
+  if (codes == nullptr && one_hot == nullptr) return Status::OK();
+  if (codes != nullptr && one_hot != nullptr) {
+    return Invalid(plan->name, "codes and one_hot both name it, expected one of them");
+  }
+  if (plan->form != Form::kObject) {
+    return Invalid(plan->name,
+                   std::string(codes != nullptr ? "codes take" : "one_hot takes") +
+                       " strings or bytes, found " + plan->type->ToString());
+  }
+  plan->form = codes != nullptr ? Form::kCodes : Form::kOneHot;
+  plan->dtype = plan->stored_dtype = codes != nullptr ? DType::kInt32 : DType::kFloat32;
+  plan->vocabulary = (codes != nullptr ? codes : one_hot)->vocabulary;
+  if (!plan->vocabulary) return Status::OK();
+  std::set<std::string_view> seen;
+  for (const std::string& value : *plan->vocabulary) {
+    if (!seen.insert(value).second) {
+      return Invalid(plan->name, "'" + value + "' is in its vocabulary twice");
+    }
+  }
+  return Status::OK();
+}
+
+// The dtype of a column that is standardized, before columns are packed by it.
+Status ApplyStandardize(const ColumnChoices& choices, ColumnPlan* plan) {
+  const auto* standardize = Find(choices.standardize, plan->name);
+  if (standardize == nullptr) return Status::OK();
+  if (plan->form != Form::kScalar) {
+    const std::string advice =
+        plan->form == Form::kObject ? ": use codes or one_hot" : "";
+    return Invalid(plan->name,
+                   "standardize takes numbers, found " + plan->type->ToString() + advice);
+  }
+  if (!std::isfinite(standardize->mean) || !std::isfinite(standardize->std) ||
+      standardize->std < 0) {
+    return Invalid(plan->name, "standardize by the mean " +
+                                   NumberToString({false, 0, standardize->mean}) +
+                                   " and the standard deviation " +
+                                   NumberToString({false, 0, standardize->std}) +
+                                   ", expected finite numbers, the second at least 0");
+  }
+  plan->standardize = *standardize;
+  if (Find(choices.casts, plan->name) == nullptr) plan->dtype = DType::kFloat32;
+  return Status::OK();
+}
+
 Status ApplyPolicies(const ColumnChoices& choices, ColumnPlan* plan) {
   const auto* ragged = Find(choices.ragged, plan->name);
   const auto* nulls = Find(choices.nulls, plan->name);
-  const auto* codes = Find(choices.codes, plan->name);
-  if (codes != nullptr) {
-    if (plan->form != Form::kObject) {
-      return Invalid(plan->name,
-                     "codes take strings or bytes, found " + plan->type->ToString());
-    }
-    plan->form = Form::kCodes;
-    plan->dtype = plan->stored_dtype = DType::kInt32;
-    plan->vocabulary = codes->vocabulary;
-    std::set<std::string_view> seen;
-    if (plan->vocabulary) {
-      for (const std::string& value : *plan->vocabulary) {
-        if (!seen.insert(value).second) {
-          return Invalid(plan->name, "'" + value + "' is in its vocabulary twice");
-        }
-      }
-    }
-  }
+  ARROW_RETURN_NOT_OK(ApplyVocabulary(choices, plan));
   if (ragged != nullptr) {
     const bool vectors = plan->form == Form::kVector;
     if (plan->form != Form::kList && plan->form != Form::kVariableShape && !vectors) {
@@ -355,6 +372,8 @@ std::set<std::string> ColumnChoices::Names() const {
   add(nulls);
   add(ragged);
   add(codes);
+  add(one_hot);
+  add(standardize);
   for (const PackSpec& pack : packs)
     names.insert(pack.columns.begin(), pack.columns.end());
   return names;
@@ -400,6 +419,8 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.nulls, "nulls"));
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.ragged, "ragged"));
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.codes, "codes"));
+  ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.one_hot, "one_hot"));
+  ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.standardize, "standardize"));
   std::map<std::string, std::string> packed;
   for (const PackSpec& pack : choices.packs) {
     if (pack.columns.empty()) {
@@ -424,7 +445,9 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
     ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
     const auto* cast = Find(choices.casts, plan.name);
     // What has no tensor form may still be selected, for Arrow.
-    if (PlanForm(cast == nullptr ? "" : *cast, &plan).ok()) plans.push_back(plan);
+    if (!PlanForm(cast == nullptr ? "" : *cast, &plan).ok()) continue;
+    ARROW_RETURN_NOT_OK(ApplyStandardize(choices, &plan));
+    plans.push_back(std::move(plan));
   }
   ARROW_RETURN_NOT_OK(BindPacks(choices, &plans));
   for (ColumnPlan& plan : plans) ARROW_RETURN_NOT_OK(ApplyPolicies(choices, &plan));
@@ -446,14 +469,22 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
     ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
     ARROW_ASSIGN_OR_RAISE(plan.cast_type, CastType(*field, choices));
     const auto* cast = Find(choices.casts, plan.name);
-    const bool has_policy = choices.nulls.count(plan.name) ||
-                            choices.ragged.count(plan.name) ||
-                            choices.codes.count(plan.name) || packed.count(plan.name);
+    const bool has_policy =
+        choices.nulls.count(plan.name) || choices.ragged.count(plan.name) ||
+        choices.codes.count(plan.name) || choices.one_hot.count(plan.name) ||
+        choices.standardize.count(plan.name) || packed.count(plan.name);
     if (arrow && !has_policy) {
       plan.form = Form::kArrow;
       plan.field.reset();
     } else {
       ARROW_RETURN_NOT_OK(PlanForm(cast == nullptr ? "" : *cast, &plan));
+      ARROW_RETURN_NOT_OK(ApplyStandardize(choices, &plan));
+      if (plan.standardize && !IsFloating(plan.dtype)) {
+        return Invalid(plan.name, "standardize gives fractions, found a cast to " +
+                                      *cast +
+                                      ": cast to a floating dtype, or leave the "
+                                      "cast out for float32");
+      }
     }
     plans.push_back(std::move(plan));
   }

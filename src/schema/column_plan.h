@@ -25,6 +25,8 @@ struct ColumnChoices {
   std::map<std::string, NullPolicy> nulls;
   std::map<std::string, RaggedPolicy> ragged;
   std::map<std::string, CodesPolicy> codes;
+  std::map<std::string, CodesPolicy> one_hot = {};
+  std::map<std::string, StandardizePolicy> standardize = {};
   std::vector<PackSpec> packs;
   ErrorPolicy on_error = ErrorPolicy::kRaise;
 
@@ -38,6 +40,7 @@ struct ColumnChoices {
 enum class Form {
   kScalar,         ///< (batch,) tensor.
   kCodes,          ///< (batch,) int32 tensor of vocabulary indices.
+  kOneHot,         ///< (batch, vocabulary) float32 tensor.
   kList,           ///< Lists of one dimension; lengths by the ragged policy.
   kFixedShape,     ///< (batch, *shape) tensor.
   kVariableShape,  ///< Tensors that differ in shape; by the ragged policy.
@@ -61,7 +64,9 @@ struct ColumnPlan {
   std::optional<Field> field;
   NullPolicy nulls;
   RaggedPolicy ragged;
-  /// kCodes. Absent until the scan for distinct values has been made.
+  /// Scalars of numbers alone.
+  std::optional<StandardizePolicy> standardize;
+  /// kCodes and kOneHot. Absent until the scan for distinct values has been made.
   std::optional<std::vector<std::string>> vocabulary;
   /// The pack it goes to, or -1; and its place there.
   int pack = -1;
@@ -70,6 +75,9 @@ struct ColumnPlan {
   /// Values of fixed width that a shuffle window keeps at their permuted place.
   bool fixed_width() const { return form == Form::kScalar && !stored_as_decimal; }
   bool stored_as_decimal = false;
+  /// Elements are delivered as they are stored.
+  bool as_stored() const { return stored_dtype == dtype && !standardize; }
+  bool has_vocabulary() const { return form == Form::kCodes || form == Form::kOneHot; }
   /// Mean bytes of a value in memory, for the memory floor; exact for fixed width.
   int64_t value_bytes = 8;
 };

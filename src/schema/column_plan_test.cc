@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace headrace::schema {
 namespace {
 
@@ -115,6 +117,75 @@ TEST(BindColumns, PacksColumnsOfOneDtype) {
   choices.packs = {{"x", {"a"}}, {"y", {"a"}}};
   EXPECT_THAT(BindColumns(*selected, choices, false).status().message(),
               HasSubstr("packed twice"));
+}
+
+TEST(BindColumns, StandardizesNumbersToFloat32OrTheCastsFloat) {
+  ColumnChoices choices;
+  choices.standardize = {{"i", {2, 3}}};
+  auto selected = arrow::schema({AllForms()->field(0)});
+  auto plan = BindColumns(*selected, choices, true).ValueOrDie()[0];
+  EXPECT_EQ(Form::kScalar, plan.form);
+  EXPECT_EQ(DType::kInt16, plan.stored_dtype);
+  EXPECT_EQ(DType::kFloat32, plan.dtype);
+  EXPECT_TRUE(plan.fixed_width());
+  EXPECT_FALSE(plan.as_stored());
+  EXPECT_EQ((StandardizePolicy{2, 3}), plan.standardize);
+  choices.casts = {{"i", "bfloat16"}};
+  EXPECT_EQ(DType::kBFloat16,
+            BindColumns(*selected, choices, false).ValueOrDie()[0].dtype);
+  choices.casts = {{"i", "int8"}};
+  EXPECT_THAT(BindError(choices, {"i"}).message(), HasSubstr("found a cast to int8"));
+  // A later cast could mend it.
+  EXPECT_TRUE(CheckChoices(*selected, choices).ok());
+}
+
+TEST(BindColumns, RefusesToStandardizeWhatIsNoNumberOrByWhatIsNone) {
+  ColumnChoices choices;
+  choices.standardize = {{"name", {0, 1}}};
+  EXPECT_THAT(BindError(choices, {"name"}).message(), HasSubstr("use codes or one_hot"));
+  choices.standardize = {{"list", {0, 1}}};
+  EXPECT_THAT(BindError(choices, {"list"}).message(), HasSubstr("takes numbers"));
+  choices.standardize = {{"gone", {0, 1}}};
+  EXPECT_EQ(ErrorKind::kNotFound, KindOf(BindError(choices, {"i"})));
+  for (const StandardizePolicy& none :
+       {StandardizePolicy{NAN, 1}, StandardizePolicy{0, INFINITY},
+        StandardizePolicy{0, -1}}) {
+    choices.standardize = {{"i", none}};
+    const Status status = BindError(choices, {"i"});
+    EXPECT_EQ(ErrorKind::kInvalidArgument, KindOf(status));
+    EXPECT_THAT(status.message(), HasSubstr("expected finite numbers"));
+  }
+}
+
+TEST(BindColumns, PacksStandardizedColumnsByTheirFloats) {
+  ColumnChoices choices;
+  choices.standardize = {{"i", {0, 1}}, {"when", {0, 1}}};
+  choices.packs = {{"x", {"i", "when"}}};
+  auto selected = arrow::schema({AllForms()->field(0), AllForms()->field(1)});
+  EXPECT_TRUE(BindColumns(*selected, choices, false).ok());
+  choices.standardize.erase("when");
+  EXPECT_THAT(BindColumns(*selected, choices, false).status().message(),
+              HasSubstr("\"when\" is int64, expected float32"));
+}
+
+TEST(BindColumns, TakesCodesOrOneHotForAColumn) {
+  ColumnChoices choices;
+  choices.one_hot = {{"name", {}}};
+  auto selected = arrow::schema({AllForms()->GetFieldByName("name")});
+  const auto plan = BindColumns(*selected, choices, false).ValueOrDie()[0];
+  EXPECT_EQ(Form::kOneHot, plan.form);
+  EXPECT_EQ(DType::kFloat32, plan.dtype);
+  EXPECT_TRUE(plan.has_vocabulary());
+  choices.codes = {{"name", {}}};
+  EXPECT_THAT(BindError(choices, {"name"}).message(), HasSubstr("expected one of them"));
+  choices = {};
+  choices.one_hot = {{"i", {}}};
+  EXPECT_THAT(BindError(choices, {"i"}).message(), HasSubstr("one_hot takes strings"));
+  choices.one_hot = {{"name", CodesPolicy{std::vector<std::string>{"a", "a"}}}};
+  EXPECT_THAT(BindError(choices, {"name"}).message(), HasSubstr("twice"));
+  choices.one_hot = {{"name", {}}};
+  choices.nulls = {{"name", {NullPolicy::Kind::kFill, Number{}, {}}}};
+  EXPECT_THAT(BindError(choices, {"name"}).message(), HasSubstr("expected text"));
 }
 
 TEST(CastType, ReachesBelowLists) {

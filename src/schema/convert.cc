@@ -150,6 +150,20 @@ auto Visit(DType dtype, Fn&& fn) {
   return fn(PlainTag<double>{});
 }
 
+template <typename Fn>
+void VisitFloating(DType dtype, Fn&& fn) {
+  switch (dtype) {
+    case DType::kFloat16:
+      return fn(Float16Tag{});
+    case DType::kBFloat16:
+      return fn(BFloat16Tag{});
+    case DType::kFloat32:
+      return fn(PlainTag<float>{});
+    default:
+      return fn(PlainTag<double>{});
+  }
+}
+
 // The shortest text that reads back as the same number.
 template <typename V>
 std::string Shortest(V value) {
@@ -163,6 +177,24 @@ std::optional<int64_t> Convert(DType from, DType to, const ConvertSpan& span) {
   return Visit(from, [&](auto from_tag) {
     return Visit(to, [&](auto to_tag) {
       return ConvertTyped<decltype(from_tag), decltype(to_tag)>(span);
+    });
+  });
+}
+
+void Standardize(const StandardizePolicy& how, DType from, DType to,
+                 const ConvertSpan& span) {
+  const double scale = how.std == 0 ? 1 : how.std;
+  Visit(from, [&](auto from_tag) {
+    const auto* in =
+        reinterpret_cast<const typename decltype(from_tag)::Storage*>(span.in);
+    VisitFloating(to, [&](auto to_tag) {
+      using To = decltype(to_tag);
+      auto* out = reinterpret_cast<typename To::Storage*>(span.out);
+      for (int64_t i = 0; i < span.count; ++i) {
+        const auto value =
+            static_cast<double>(Load<decltype(from_tag)>(in[i * span.in_stride]));
+        Store<To>((value - how.mean) / scale, &out[i * span.out_stride]);
+      }
     });
   });
 }

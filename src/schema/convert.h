@@ -27,6 +27,10 @@ struct ConvertSpan {
 /// floating types, and from integers to them, values are rounded to nearest.
 std::optional<int64_t> Convert(DType from, DType to, const ConvertSpan& span);
 
+/// Standardizes a span. REQUIRES: `to` is floating.
+void Standardize(const StandardizePolicy& how, DType from, DType to,
+                 const ConvertSpan& span);
+
 /// The element as text, for messages.
 std::string ElementToString(DType dtype, const uint8_t* element);
 

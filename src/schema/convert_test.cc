@@ -94,6 +94,49 @@ TEST(Convert, FollowsStrides) {
   EXPECT_EQ((std::vector<float>{1, -1, -1, 3, -1, -1}), out);
 }
 
+TEST(Standardize, IsComputedInDoubleAndRoundedOnceForEveryDType) {
+  const StandardizePolicy how{0.3, 0.7};
+  const double expected = (1 - 0.3) / 0.7;
+  for (DType from : kAll) {
+    uint8_t in[8];
+    ASSERT_TRUE(StoreNumber(Number{true, 1, 0}, from, in).ok());
+    float single = 0;
+    Standardize(how, from, DType::kFloat32,
+                {in, 1, reinterpret_cast<uint8_t*>(&single), 1, 1});
+    EXPECT_EQ(single, static_cast<float>(expected)) << DTypeName(from);
+    double twice = 0;
+    Standardize(how, from, DType::kFloat64,
+                {in, 1, reinterpret_cast<uint8_t*>(&twice), 1, 1});
+    EXPECT_EQ(twice, expected) << DTypeName(from);
+    for (DType to : {DType::kFloat16, DType::kBFloat16}) {
+      uint16_t half = 0, nearest = 0;
+      Standardize(how, from, to, {in, 1, reinterpret_cast<uint8_t*>(&half), 1, 1});
+      Convert(DType::kFloat64, to,
+              {reinterpret_cast<const uint8_t*>(&expected), 1,
+               reinterpret_cast<uint8_t*>(&nearest), 1, 1});
+      EXPECT_EQ(half, nearest) << DTypeName(from) << " to " << DTypeName(to);
+    }
+  }
+}
+
+TEST(Standardize, KeepsWhatFloat32WouldLoseBeforeTheMeanIsTakenOff) {
+  const std::vector<int64_t> in = {(int64_t{1} << 40) + 1, int64_t{1} << 40};
+  std::vector<float> out(2);
+  Standardize({static_cast<double>(int64_t{1} << 40), 1}, DType::kInt64, DType::kFloat32,
+              {reinterpret_cast<const uint8_t*>(in.data()), 1,
+               reinterpret_cast<uint8_t*>(out.data()), 1, 2});
+  EXPECT_EQ(out, (std::vector<float>{1, 0}));
+}
+
+TEST(Standardize, OnlyShiftsWhereNothingDeviatesAndFollowsStrides) {
+  const std::vector<int32_t> in = {1, 2, 3, 4};
+  std::vector<float> out(6, 9);
+  Standardize({2, 0}, DType::kInt32, DType::kFloat32,
+              {reinterpret_cast<const uint8_t*>(in.data()), 2,
+               reinterpret_cast<uint8_t*>(out.data()), 3, 2});
+  EXPECT_EQ(out, (std::vector<float>{-1, 9, 9, 1, 9, 9}));
+}
+
 TEST(StoreNumber, SaysWhatDoesNotFit) {
   uint8_t out[8];
   Status status = StoreNumber(Number{true, 300, 0}, DType::kUInt8, out);

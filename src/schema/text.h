@@ -13,6 +13,9 @@
 
 namespace headrace::schema {
 
+/// Strings, bytes, and dictionaries of them.
+bool IsText(const arrow::DataType& type);
+
 /// String and binary views, which Arrow's kernels hardly know, as large strings and
 /// binaries; others as they are.
 Result<std::shared_ptr<arrow::Array>> WithoutView(

@@ -26,6 +26,8 @@ struct How {
   std::optional<NullPolicy> nulls = {};
   std::optional<RaggedPolicy> ragged = {};
   std::optional<CodesPolicy> codes = {};
+  std::optional<CodesPolicy> one_hot = {};
+  std::optional<StandardizePolicy> standardize = {};
   bool arrow = false;
 };
 
@@ -37,6 +39,8 @@ inline Result<TensorBatch> Decode(const std::shared_ptr<arrow::Array>& values,
   if (how.nulls) choices.nulls["x"] = *how.nulls;
   if (how.ragged) choices.ragged["x"] = *how.ragged;
   if (how.codes) choices.codes["x"] = *how.codes;
+  if (how.one_hot) choices.one_hot["x"] = *how.one_hot;
+  if (how.standardize) choices.standardize["x"] = *how.standardize;
   const auto schema = arrow::schema({arrow::field("x", values->type())});
   ARROW_ASSIGN_OR_RAISE(auto plans, schema::BindColumns(*schema, choices, how.arrow));
   ARROW_ASSIGN_OR_RAISE(auto decoder, ColumnDecoder::Make(plans[0]));

@@ -64,6 +64,10 @@ def public() -> dict[str, object]:
             found[full] = value
             if inspect.isclass(value):
                 found |= {f"{full}.{name}": one for name, one in members(value)}
+                for base in value.__bases__:  # part of a class in another module
+                    if base.__module__.startswith("headrace") and value is hr.Dataset:
+                        part = f"{base.__module__}.{base.__qualname__}"
+                        found |= {f"{part}.{name}": one for name, one in members(base)}
     return found
 
 
