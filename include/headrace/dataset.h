@@ -4,6 +4,7 @@
 
 #include <arrow/type_fwd.h>
 #include <headrace/column_policy.h>
+#include <headrace/image.h>
 #include <headrace/result.h>
 
 #include <cstdint>
@@ -95,6 +96,10 @@ class Dataset {
   Result<Dataset> Nulls(const std::map<std::string, NullPolicy>& policies) const;
   Result<Dataset> Ragged(const std::map<std::string, RaggedPolicy>& policies) const;
   Result<Dataset> Codes(const std::map<std::string, CodesPolicy>& policies) const;
+  /// Image operations by column: encoded images of any format and size in a binary
+  /// column, or the images of a field. A column's later operations replace its earlier
+  /// ones.
+  Result<Dataset> Map(const std::map<std::string, ImageOps>& ops) const;
   /// The packed columns leave the batch; the tensor takes the place of the first of them.
   Result<Dataset> Pack(const std::string& name,
                        const std::vector<std::string>& columns) const;

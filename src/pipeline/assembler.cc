@@ -10,6 +10,7 @@
 #include "decode/cell_column.h"
 #include "schema/tensor.h"
 #include "schema/text.h"
+#include "transform/image_decoder.h"
 
 namespace headrace::pipeline {
 namespace {
@@ -26,7 +27,10 @@ Result<std::unique_ptr<Assembler>> Assembler::Make(
   for (const schema::ColumnPlan& column : columns) {
     std::unique_ptr<decode::ColumnDecoder> decoder;
     std::unique_ptr<codec::CellDecoder> cell_decoder;
-    if (column.field) {
+    if (column.ops) {
+      ARROW_ASSIGN_OR_RAISE(cell_decoder, transform::ImageDecoder::Make(
+                                              *column.ops, column.field, scratch));
+    } else if (column.field) {
       cell_decoder = codec::FieldCodec::Make(*column.field, scratch);
     } else if (!column.fixed_width()) {
       ARROW_ASSIGN_OR_RAISE(decoder, decode::ColumnDecoder::Make(column));
@@ -54,7 +58,7 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
   for (const schema::ColumnPlan& column : columns_) {
     window::WindowColumn kept{column.type, std::nullopt};
     if (column.fixed_width()) kept.fixed = column.stored_dtype;
-    kept.cells = column.field.has_value();
+    kept.cells = column.holds_cells();
     columns.push_back(std::move(kept));
   }
   return columns;

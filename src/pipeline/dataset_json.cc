@@ -202,9 +202,21 @@ std::string ScanSummary::ToString() const {
 namespace pipeline {
 
 static json ChoicesToJson(const schema::ColumnChoices& choices) {
-  return {{"cast", choices.casts},    {"nulls", choices.nulls},
-          {"ragged", choices.ragged}, {"codes", choices.codes},
-          {"pack", choices.packs},    {"on_error", choices.on_error}};
+  json j = {{"cast", choices.casts},    {"nulls", choices.nulls},
+            {"ragged", choices.ragged}, {"codes", choices.codes},
+            {"pack", choices.packs},    {"on_error", choices.on_error}};
+  for (const auto& [name, ops] : choices.maps) {
+    j["map"][name] = json::parse(ImageOpsToJson(ops));
+  }
+  return j;
+}
+
+static Result<std::map<std::string, ImageOps>> MapsFromJson(const json& j) {
+  std::map<std::string, ImageOps> maps;
+  for (const auto& [name, ops] : j.get<std::map<std::string, json>>()) {
+    ARROW_ASSIGN_OR_RAISE(maps[name], ImageOpsFromJson(Dump(ops)));
+  }
+  return maps;
 }
 
 std::string DatasetToJson(const DatasetImpl& dataset) {
@@ -255,6 +267,9 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     d.choices.nulls = j.at("nulls").get<std::map<std::string, NullPolicy>>();
     d.choices.ragged = j.at("ragged").get<std::map<std::string, RaggedPolicy>>();
     d.choices.codes = j.at("codes").get<std::map<std::string, CodesPolicy>>();
+    if (j.contains("map")) {
+      ARROW_ASSIGN_OR_RAISE(d.choices.maps, MapsFromJson(j.at("map")));
+    }
     d.choices.packs = j.at("pack").get<std::vector<PackSpec>>();
     d.choices.on_error = j.at("on_error").get<ErrorPolicy>();
     // What reads as something else than it says is no dataset's.
@@ -297,6 +312,9 @@ std::string DatasetToString(const DatasetImpl& dataset) {
     if (ragged != dataset.choices.ragged.end())
       text << ", ragged " << Dump(ragged->second);
     if (dataset.choices.codes.count(name)) text << ", codes";
+    auto map = dataset.choices.maps.find(name);
+    if (map != dataset.choices.maps.end())
+      text << ", map " << headrace::ToString(map->second);
   }
   for (const PackSpec& pack : dataset.choices.packs) {
     text << "\n  pack " << pack.name << ":";

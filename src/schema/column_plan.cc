@@ -11,6 +11,7 @@
 #include "schema/convert.h"
 #include "schema/dtype.h"
 #include "schema/field.h"
+#include "schema/image_chain.h"
 
 namespace headrace::schema {
 namespace {
@@ -117,13 +118,46 @@ Result<std::optional<Field>> EncodedField(const arrow::Field& column) {
                    " as its metadata declares: open it with another schema");
 }
 
+bool IsBinary(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::BINARY:
+    case arrow::Type::LARGE_BINARY:
+    case arrow::Type::BINARY_VIEW:
+    case arrow::Type::FIXED_SIZE_BINARY:
+      return true;
+    case arrow::Type::DICTIONARY:
+      return IsBinary(*checked_cast<const arrow::DictionaryType&>(type).value_type());
+    default:
+      return false;
+  }
+}
+
+// dtype and shape of what image operations make.
+Status PlanImages(ColumnPlan* plan) {
+  if (!plan->field && !IsBinary(*plan->type)) {
+    return Invalid(plan->name,
+                   "map takes encoded images in a binary column, or the images of a "
+                   "field with a codec, found " +
+                       plan->type->ToString());
+  }
+  auto chain = BindImageOps(*plan->ops, plan->field);
+  if (!chain.ok()) return WithContext(chain.status(), "column \"" + plan->name + "\"");
+  plan->stored_dtype = chain->dtype;
+  plan->shape = std::move(chain->shape);
+  return Status::OK();
+}
+
 Status PlanCells(const std::string& cast_name, ColumnPlan* plan) {
-  ARROW_ASSIGN_OR_RAISE(plan->stored_dtype, ParseDType(plan->field->dtype));
+  if (plan->ops) {
+    ARROW_RETURN_NOT_OK(PlanImages(plan));
+  } else {
+    ARROW_ASSIGN_OR_RAISE(plan->stored_dtype, ParseDType(plan->field->dtype));
+    plan->shape = plan->field->shape;
+  }
   plan->dtype = plan->stored_dtype;
   if (!cast_name.empty()) {
     ARROW_ASSIGN_OR_RAISE(plan->dtype, ParseDType(cast_name));
   }
-  plan->shape = plan->field->shape;
   const bool varies = std::ranges::count(plan->shape, Field::kVaries) > 0;
   plan->form = varies ? Form::kVariableShape : Form::kFixedShape;
   return Status::OK();
@@ -131,7 +165,7 @@ Status PlanCells(const std::string& cast_name, ColumnPlan* plan) {
 
 // Form and element types, from the stored type and the cast.
 Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
-  if (plan->field) return PlanCells(cast_name, plan);
+  if (plan->holds_cells()) return PlanCells(cast_name, plan);
   const arrow::DataType& type = *plan->type;
   const arrow::DataType& value_type = ValueType(type);
   const bool decimal = arrow::is_decimal(value_type.id());
@@ -336,6 +370,7 @@ std::set<std::string> ColumnChoices::Names() const {
   add(nulls);
   add(ragged);
   add(codes);
+  add(maps);
   for (const PackSpec& pack : packs)
     names.insert(pack.columns.begin(), pack.columns.end());
   return names;
@@ -348,7 +383,9 @@ Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
   auto cast_type = [&]() -> Result<std::shared_ptr<arrow::DataType>> {
     ARROW_ASSIGN_OR_RAISE(DType dtype, ParseDType(*cast));
     ARROW_ASSIGN_OR_RAISE(const auto encoded, EncodedField(field));
-    if (encoded) return field.type();  // decoded, it is cast
+    if (encoded || choices.maps.contains(field.name())) {
+      return field.type();  // decoded, it is cast
+    }
     const arrow::DataType& value = ValueType(*field.type());
     if (!DTypeOf(value) && !arrow::is_decimal(value.id()) &&
         value.id() != arrow::Type::STRUCT && value.id() != arrow::Type::MAP) {
@@ -368,6 +405,7 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.nulls, "nulls"));
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.ragged, "ragged"));
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.codes, "codes"));
+  ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.maps, "map"));
   std::map<std::string, std::string> packed;
   for (const PackSpec& pack : choices.packs) {
     if (pack.columns.empty()) {
@@ -390,6 +428,10 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
     plan.name = field->name();
     plan.type = field->type();
     ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
+    if (const auto* ops = Find(choices.maps, plan.name)) {
+      plan.ops = *ops;
+      ARROW_RETURN_NOT_OK(PlanImages(&plan));
+    }
     const auto* cast = Find(choices.casts, plan.name);
     // What has no tensor form may still be selected, for Arrow.
     if (PlanForm(cast == nullptr ? "" : *cast, &plan).ok()) plans.push_back(plan);
@@ -412,11 +454,12 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
     plan.name = field->name();
     plan.type = field->type();
     ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
+    if (const auto* ops = Find(choices.maps, plan.name)) plan.ops = *ops;
     ARROW_ASSIGN_OR_RAISE(plan.cast_type, CastType(*field, choices));
     const auto* cast = Find(choices.casts, plan.name);
-    const bool has_policy = choices.nulls.count(plan.name) ||
-                            choices.ragged.count(plan.name) ||
-                            choices.codes.count(plan.name) || packed.count(plan.name);
+    const bool has_policy =
+        choices.nulls.count(plan.name) || choices.ragged.count(plan.name) ||
+        choices.codes.count(plan.name) || plan.ops || packed.count(plan.name);
     if (arrow && !has_policy) {
       plan.form = Form::kArrow;
       plan.field.reset();

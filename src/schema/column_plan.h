@@ -6,6 +6,7 @@
 #include <arrow/type.h>
 #include <headrace/batch.h>
 #include <headrace/column_policy.h>
+#include <headrace/image.h>
 #include <headrace/result.h>
 #include <headrace/schema.h>
 
@@ -25,6 +26,7 @@ struct ColumnChoices {
   std::map<std::string, NullPolicy> nulls;
   std::map<std::string, RaggedPolicy> ragged;
   std::map<std::string, CodesPolicy> codes;
+  std::map<std::string, ImageOps> maps;
   std::vector<PackSpec> packs;
   ErrorPolicy on_error = ErrorPolicy::kRaise;
 
@@ -58,6 +60,8 @@ struct ColumnPlan {
   std::vector<int64_t> shape;
   /// Set where the column holds cells that a field codec decodes.
   std::optional<Field> field;
+  /// Set where image operations make the values, of the field's or of encoded images.
+  std::optional<ImageOps> ops;
   NullPolicy nulls;
   RaggedPolicy ragged;
   /// kCodes. Absent until the scan for distinct values has been made.
@@ -69,6 +73,8 @@ struct ColumnPlan {
   /// Values of fixed width that a shuffle window keeps at their permuted place.
   bool fixed_width() const { return form == Form::kScalar && !stored_as_decimal; }
   bool stored_as_decimal = false;
+  /// Bytes that something else than Arrow makes values of.
+  bool holds_cells() const { return field.has_value() || ops.has_value(); }
   /// Mean bytes of a value in memory, for the memory floor; exact for fixed width.
   int64_t value_bytes = 8;
 };
