@@ -11,6 +11,7 @@ NB_MODULE(_native, m) {
   m.doc() = "Headrace's C++ core. Private: use the package headrace.";
   headrace::ext::BindBatch(m);
   headrace::ext::BindDataset(m);
+  headrace::ext::BindImage(m);
   headrace::ext::BindLoader(m);
   nb::module_::import_("atexit").attr("register")(
       nb::cpp_function(&headrace::ext::PrepareExit));
