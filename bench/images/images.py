@@ -70,7 +70,7 @@ def photograph(random: np.random.Generator) -> bytes:
         radius = random.uniform(8, 90)
         away = (y - random.uniform(0, height)) ** 2 + (x - random.uniform(0, width)) ** 2
         pixels[away < radius**2] += random.normal(0, 40, 3)
-    pixels += random.normal(0, 5, pixels.shape)
+    pixels += random.normal(0, 3, pixels.shape)
     file = io.BytesIO()
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     image.save(file, "JPEG", quality=int(random.integers(85, 96)))

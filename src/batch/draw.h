@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "schema/column_plan.h"
 #include "schema/tensor.h"
 #include "window/window.h"
@@ -52,6 +53,8 @@ struct Drawing {
   int64_t rows = 0;
   arrow::MemoryPool* pool = nullptr;
   schema::Locate locate;
+  /// Threads that may help; null: none.
+  base::Executor* executor = nullptr;
   /// A byte a sample, 1 where the column's value is to be taken for a null; empty: none.
   std::span<const uint8_t> missing;
 };

@@ -163,8 +163,9 @@ Status Assembler::DrawPack(const batch::Drawing& drawing,
 Status Assembler::AppendCells(const batch::Drawing& drawing, size_t column,
                               Making* making) const {
   const std::vector<batch::Cell> bytes = batch::CellsOf(drawing, column);
-  return decode::DecodeCells(columns_[column], *cell_decoders_[column], {bytes, {}},
-                             drawing.locate, drawing.pool, &making->batch);
+  return decode::DecodeCells(columns_[column], *cell_decoders_[column],
+                             {bytes, {}, drawing.executor}, drawing.locate, drawing.pool,
+                             &making->batch);
 }
 
 Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,
