@@ -30,6 +30,8 @@ constexpr int64_t kSmallTileRows = 1 << 10;
 constexpr int64_t kRowsTogether = 8 << 10;
 constexpr int64_t kStepsTogetherMax = 256;
 constexpr int64_t kReadyMin = 4;
+// Beyond any budget, and small enough to be multiplied by rows.
+constexpr int64_t kTensorBytesMax = int64_t{1} << 40;
 // What allocators and small objects of an open column chunk take.
 constexpr int64_t kOpenChunkBytes = 8 << 10;
 
@@ -101,6 +103,16 @@ Result<std::vector<ColumnSizes>> SampleSizes(
   return sizes;
 }
 
+// Of a value's tensor, as far as its shape is known.
+int64_t TensorBytes(const schema::ColumnPlan& column) {
+  int64_t bytes = ByteWidth(column.dtype);
+  for (const int64_t dimension : column.shape) {
+    if (dimension > kTensorBytesMax / bytes) return kTensorBytesMax;
+    bytes *= std::max<int64_t>(dimension, 1);
+  }
+  return bytes;
+}
+
 int64_t StreamRows(const MemoryNeeds& needs) {
   return needs.rows / needs.order.streams + needs.order.streams;
 }
@@ -148,7 +160,11 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
     } else {
       any_gathered = true;
       plan.window_row_bytes += value;
-      plan.batch_row_bytes += 4 * (value + 16);  // taken, joined, put in order, decoded
+      // Taken, joined, put in order, decoded; cells are decoded where they lie.
+      const int64_t gathered = 4 * (value + 16);
+      plan.batch_row_bytes += columns[c].holds_cells()
+                                  ? std::max(gathered, TensorBytes(columns[c]))
+                                  : gathered;
     }
   }
   plan.window_row_bytes += (fixed_window + window_per_stream - 1) / window_per_stream;

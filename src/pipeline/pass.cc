@@ -207,8 +207,11 @@ bool Pass::FillFirst(std::vector<uint32_t>* placement) {
 std::optional<Pass::Job> Pass::PickJob() {
   if (!failure_.ok()) return std::nullopt;
   if (CanAssemble()) return Job{Job::kAssemble, 0};
-  if (shared_.HasWork()) return Job{Job::kHelp, 0};
-  if (auto stream = PickFill()) return Job{Job::kFill, *stream};
+  // One thread reads ahead while others decode, so that storage is waited for meanwhile.
+  const bool help = shared_.HasWork();
+  const auto stream = PickFill();
+  if (stream && !(help && filling_rows_ > 0)) return Job{Job::kFill, *stream};
+  if (help) return Job{Job::kHelp, 0};
   return std::nullopt;
 }
 

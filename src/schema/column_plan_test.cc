@@ -129,6 +129,7 @@ TEST(CastType, ReachesBelowLists) {
                                       .nulls = {},
                                       .ragged = {},
                                       .codes = {},
+                                      .maps = {},
                                       .packs = {}},
                         false)
                 .ValueOrDie()[0]
