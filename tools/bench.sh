@@ -14,7 +14,7 @@ echo "bench: build/bench (log: $log)"
 if ! { cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release -DHEADRACE_BENCHMARKS=ON \
     -DPython3_EXECUTABLE="$PWD/.venv/bin/python" &&
     cmake --build build/bench --parallel "$(nproc)" --target headrace_benchmarks headrace_limit \
-      headrace_cells_limit; } \
+      headrace_cells_limit headrace_image_limit; } \
     >"$log" 2>&1 </dev/null; then
   grep -nE 'error|FAILED' "$log" | head -40 >&2 || true
   tail -25 "$log" >&2
@@ -26,6 +26,8 @@ python bench/loaders/paths.py
 HEADRACE_CACHE_DIR="" python bench/loaders/moments.py  # counts anew
 python bench/memory/memory.py
 python bench/tensors/tensors.py
+python bench/images/images.py
 if [[ ${PEERS:-} == 1 ]]; then
   python bench/peers/peers.py
+  python bench/images/images.py --only pillow torchvision petastorm dali spdl
 fi

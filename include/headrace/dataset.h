@@ -4,6 +4,7 @@
 
 #include <arrow/type_fwd.h>
 #include <headrace/column_policy.h>
+#include <headrace/image.h>
 #include <headrace/result.h>
 #include <headrace/schema.h>
 
@@ -112,6 +113,10 @@ class Dataset {
   /// Columns of numbers, by policies that `FitFeatures` found or that were known before.
   Result<Dataset> Standardize(
       const std::map<std::string, StandardizePolicy>& policies) const;
+  /// Image operations by column: encoded images of any format and size in a binary
+  /// column, or the images of a field. A column's later operations replace its earlier
+  /// ones.
+  Result<Dataset> Map(const std::map<std::string, ImageOps>& ops) const;
   /// The packed columns leave the batch; the tensor takes the place of the first of them.
   Result<Dataset> Pack(const std::string& name,
                        const std::vector<std::string>& columns) const;

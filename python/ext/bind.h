@@ -13,6 +13,7 @@
 namespace headrace::ext {
 
 void BindDataset(nanobind::module_& m);
+void BindImage(nanobind::module_& m);
 void BindLoader(nanobind::module_& m);
 void BindBatch(nanobind::module_& m);
 void BindSchema(nanobind::module_& m);

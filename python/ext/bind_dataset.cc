@@ -271,6 +271,16 @@ void BindDataset(nb::module_& m) {
           },
           nb::arg("policies"))
       .def(
+          "map",
+          [](const Dataset& dataset, const std::map<std::string, std::string>& ops) {
+            std::map<std::string, ImageOps> maps;
+            for (const auto& [column, json] : ops) {
+              maps[column] = Unwrap(ImageOpsFromJson(json));
+            }
+            return Unwrap(dataset.Map(maps));
+          },
+          nb::arg("ops"))
+      .def(
           "pack",
           [](const Dataset& dataset, const std::string& name,
              const std::vector<std::string>& columns) {

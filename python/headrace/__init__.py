@@ -11,7 +11,7 @@ out of a C++ core.
 ...         step(batch["distance"], batch["dep_delay"])
 """
 
-from . import errors
+from . import errors, image
 from ._version import __version__
 from .dataset import Dataset
 from .errors import HeadraceError
@@ -33,6 +33,7 @@ __all__ = [
     "__version__",
     "errors",
     "fill",
+    "image",
     "open",
     "pad",
 ]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from . import _native, _validate
 from .errors import Unsupported
 from .feature_choices import FeatureChoices
+from .image import Ops, native_maps
 from .loader import Loader, native_options
 from .policies import fill, native_nulls, native_ragged, pad
 from .samples import Samples, table_of
@@ -188,7 +189,7 @@ class Dataset(Samples, FeatureChoices):
     def ragged(
         self, policies: Mapping[str, 'pad | Literal["error", "ragged", "sparse"]']
     ) -> "Dataset":
-        """Say what becomes of lists, vectors or tensors that differ in length or shape.
+        """Say what becomes of lists, vectors, tensors and images that differ in shape.
 
         Parameters
         ----------
@@ -248,6 +249,53 @@ class Dataset(Samples, FeatureChoices):
         """
         wanted = _validate.names("columns", columns)
         return Dataset(self._native.pack(_validate.text("name", name), wanted))
+
+    def map(self, ops: Mapping[str, Ops] | None = None, /, **columns: Ops) -> "Dataset":
+        """Decode and change images, in the loader's threads.
+
+        Parameters
+        ----------
+        ops : dict of str to headrace.image.Ops, optional
+            Operations by column, for names that are no keywords.
+        **columns : headrace.image.Ops
+            Operations by column. A column holds encoded images (JPEG, PNG, WebP) as binary,
+            or is a field with a codec whose values are uint8 images.
+
+        Returns
+        -------
+        Dataset
+            With (batch, height, width, channels) uint8 for each of them, or what
+            `headrace.image.to_float` and `layout` say; a column's later operations replace
+            its earlier ones.
+
+        Raises
+        ------
+        InvalidArgument
+            Operations stand in an order that makes no sense, or a column holds no images.
+        NotFound
+            A column is not there.
+
+        Notes
+        -----
+        Loaders apply it; `to_arrow` keeps what is stored. Images of unequal size are an
+        error that names the first two shapes, or what `ragged` says. Random operations are
+        keyed by (seed, epoch, row id): the same on any world size and number of threads.
+
+        Examples
+        --------
+        >>> pets.map(image=hr.image.resize(224, 224) | hr.image.flip())  # doctest: +SKIP
+        """
+        given = (
+            {} if ops is None else _validate.mapping("ops", ops, "a dict of operations")
+        )
+        if twice := sorted(given.keys() & columns.keys()):
+            raise _validate.rejected(
+                "ops", twice, "columns that no keyword names as well"
+            )
+        wanted = native_maps({**given, **columns})
+        if not wanted:
+            raise _validate.rejected("map's columns", columns, "at least one column")
+        return Dataset(self._native.map(wanted))
 
     def on_error(self, policy: Literal["raise", "skip", "null"]) -> "Dataset":
         """Say what becomes of bad rows.

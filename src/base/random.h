@@ -13,7 +13,7 @@
 namespace headrace::base {
 
 /// What a key is for, so that no two uses of one seed share their numbers.
-enum class Purpose : uint64_t { kBlocks = 1, kRotation = 2, kWindow = 3 };
+enum class Purpose : uint64_t { kBlocks = 1, kRotation = 2, kWindow = 3, kImage = 5 };
 
 /// Mixes a purpose and its coordinates (seed, epoch, stream, window ...) into one key.
 uint64_t MixKey(Purpose purpose, std::initializer_list<uint64_t> coordinates);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "schema/column_plan.h"
 #include "schema/tensor.h"
 #include "window/window.h"
@@ -55,6 +56,8 @@ struct Drawing {
   /// Of the pass: what random values are keyed by, beside the row.
   uint64_t seed = 0;
   int64_t epoch = 0;
+  /// Threads that may help; null: none.
+  base::Executor* executor = nullptr;
   /// A byte a sample, 1 where the column's value is to be taken for a null; empty: none.
   std::span<const uint8_t> missing;
 };

@@ -104,7 +104,7 @@ Result<ImageHeader> ReadImageHeader(std::span<const uint8_t> image, int64_t pixe
   if (header.orientation > 4) std::swap(header.height, header.width);
   // Dimensions are below 2^31, so that the product holds.
   if (header.height * header.width > pixels_max) {
-    return Error(ErrorKind::kResourceExhausted,
+    return Error(ErrorKind::kInvalidArgument,
                  "its header claims " + std::to_string(header.height) + " x " +
                      std::to_string(header.width) + " pixels, expected at most " +
                      std::to_string(pixels_max) +

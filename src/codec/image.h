@@ -7,6 +7,7 @@
 #include <arrow/buffer.h>
 #include <arrow/memory_pool.h>
 #include <headrace/batch.h>
+#include <headrace/image.h>
 #include <headrace/result.h>
 
 #include <cstdint>
@@ -21,17 +22,11 @@ enum class ImageFormat { kJpeg, kPng, kWebp };
 /// "jpeg", "png", "webp".
 std::string_view ImageFormatName(ImageFormat format);
 
-/// Channels of a decoded image. Alpha is dropped, or opaque; gray is ITU-R 601 luma.
-enum class ImageMode {
-  kAsStored,  ///< 1, 3 or 4 channels (gray with alpha: 4; CMYK: 3; palettes: 3 or 4)
-  kGray,
-  kRgb,
-  kRgba,
-};
+using headrace::ImageMode;
 
 /// Pixels that an image may have at most unless said otherwise, as a small file can claim
 /// any size: what Pillow refuses as a "decompression bomb".
-inline constexpr int64_t kPixelsMax = 178'956'970;
+inline constexpr int64_t kPixelsMax = image::Decode{}.pixels_max;
 
 /// What an image's header tells.
 struct ImageHeader {
@@ -48,7 +43,7 @@ struct ImageHeader {
 };
 
 /// The header of an image of whichever format; the type is told by the first bytes.
-/// Errors: Corrupt; Unsupported (no such format); ResourceExhausted (more than
+/// Errors: Corrupt; Unsupported (no such format); InvalidArgument (more than
 /// `pixels_max` pixels).
 Result<ImageHeader> ReadImageHeader(std::span<const uint8_t> image,
                                     int64_t pixels_max = kPixelsMax);

@@ -13,8 +13,11 @@
 namespace headrace::decode {
 namespace {
 
-using codec::Allocate;
 using Shape = std::vector<int64_t>;
+
+// Bytes of cells that a thread decodes before it looks for more.
+constexpr int64_t kBytesTogether = 32 << 10;
+constexpr int64_t kRowsTogetherMax = 256;
 
 int64_t ElementsOf(std::span<const int64_t> shape) {
   int64_t elements = 1;
@@ -47,21 +50,29 @@ class CellColumn {
     if (shape) {
       ARROW_ASSIGN_OR_RAISE(tensor, Allocated(*shape));
     }
-    for (int64_t i = 0; i < rows(); ++i) {
-      if (IsNull(i)) continue;
-      ARROW_RETURN_NOT_OK(
-          DecodeOne(i, [&](std::span<const int64_t> found) -> Result<uint8_t*> {
-            if (!shape) {
-              shape.emplace(found.begin(), found.end());
-              first = i;
-              ARROW_ASSIGN_OR_RAISE(tensor, Allocated(*shape));
-            }
-            if (!std::ranges::equal(found, *shape)) {
-              return Unequal(first, *shape, i, {found.begin(), found.end()});
-            }
-            return RowOf(&tensor, i);
-          }));
+    int64_t next = 0;
+    if (!shape) {
+      while (first < rows() && IsNull(first)) ++first;
+      next = first + 1;
     }
+    if (!shape && first < rows()) {
+      auto place = [&](std::span<const int64_t> found, bool*) -> Result<uint8_t*> {
+        shape.emplace(found.begin(), found.end());
+        ARROW_ASSIGN_OR_RAISE(tensor, Allocated(*shape));
+        return RowOf(&tensor, first);
+      };
+      std::unique_ptr<arrow::Buffer> scratch;
+      ARROW_RETURN_NOT_OK(DecodeOne(first, place, &scratch));
+    }
+    ARROW_RETURN_NOT_OK(DecodeFrom(
+        next,
+        [&](int64_t i, std::span<const int64_t> found, bool* told) -> Result<uint8_t*> {
+          if (!std::ranges::equal(found, *shape)) {
+            *told = true;
+            return Unequal(first, *shape, i, {found.begin(), found.end()});
+          }
+          return RowOf(&tensor, i);
+        }));
     if (!shape) {  // no value at all
       shape = declared;
       std::ranges::replace(*shape, codec::kVaries, 0);
@@ -78,18 +89,14 @@ class CellColumn {
     const auto count = static_cast<size_t>(rows());
     values_.resize(count);
     shapes_.assign(count, Shape(decoder_.shape().size(), 0));
-    for (int64_t i = 0; i < rows(); ++i) {
-      if (IsNull(i)) continue;
-      const auto at = static_cast<size_t>(i);
-      ARROW_RETURN_NOT_OK(
-          DecodeOne(i, [&](std::span<const int64_t> found) -> Result<uint8_t*> {
-            shapes_[at].assign(found.begin(), found.end());
-            ARROW_ASSIGN_OR_RAISE(
-                values_[at], arrow::AllocateBuffer(ElementsOf(found) * width(), pool_));
-            return values_[at]->mutable_data();
-          }));
-    }
-    return Status::OK();
+    return DecodeFrom(
+        0, [&](int64_t i, std::span<const int64_t> found, bool*) -> Result<uint8_t*> {
+          const auto at = static_cast<size_t>(i);
+          shapes_[at].assign(found.begin(), found.end());
+          ARROW_ASSIGN_OR_RAISE(
+              values_[at], arrow::AllocateBuffer(ElementsOf(found) * width(), pool_));
+          return values_[at]->mutable_data();
+        });
   }
 
   // REQUIRES: DecodeApart.
@@ -190,8 +197,34 @@ class CellColumn {
     return Status::OK();
   }
 
+  // Decodes the rows from one on, several at once where there are threads.
+  // `place(row, shape, told)` is called by any of them.
+  template <typename Place>
+  Status DecodeFrom(int64_t first, const Place& place) {
+    int64_t bytes = 0;
+    for (int64_t i = first; i < rows(); ++i) {
+      if (!IsNull(i)) bytes += std::ssize(*cells_.bytes[static_cast<size_t>(i)]);
+    }
+    const int64_t count = std::max<int64_t>(0, rows() - first);
+    const int64_t together = std::clamp<int64_t>(
+        kBytesTogether * count / std::max<int64_t>(bytes, 1), 1, kRowsTogetherMax);
+    base::InlineExecutor alone;
+    base::Executor& executor = cells_.executor == nullptr ? alone : *cells_.executor;
+    return executor.ForEach((count + together - 1) / together, [&](int64_t part) {
+      const int64_t from = first + part * together;
+      std::unique_ptr<arrow::Buffer> scratch;
+      for (int64_t i = from; i < std::min(from + together, rows()); ++i) {
+        if (IsNull(i)) continue;
+        auto place_one = [&](std::span<const int64_t> found, bool* told) {
+          return place(i, found, told);
+        };
+        ARROW_RETURN_NOT_OK(DecodeOne(i, place_one, &scratch));
+      }
+      return Status::OK();
+    });
+  }
+
   Status Unequal(int64_t first, const Shape& expected, int64_t i, const Shape& found) {
-    told_ = true;
     return Error(ErrorKind::kInvalidArgument,
                  "column \"" + plan_.name + "\": tensors differ in shape, found " +
                      schema::ShapeText(expected) + locate_(first) + " and " +
@@ -200,29 +233,36 @@ class CellColumn {
                      "\": hr.pad(0)}) or ragged({\"" + plan_.name + "\": \"ragged\"})");
   }
 
-  // Decodes to where `place` says, in the column's dtype.
-  Status DecodeOne(int64_t i, const Allocate& place) {
+  // Decodes to where `place(shape, told)` says, in the column's dtype. It sets `told`
+  // where its error names column and rows. `scratch` is used where the dtype differs.
+  template <typename Place>
+  Status DecodeOne(int64_t i, const Place& place,
+                   std::unique_ptr<arrow::Buffer>* scratch) const {
+    bool told = false;
     const auto at = static_cast<size_t>(i);
     const codec::SampleKey key =
         cells_.keys.empty() ? codec::SampleKey() : cells_.keys[at];
     if (decoder_.dtype() == plan_.dtype) {
-      return Located(i, decoder_.Decode(*cells_.bytes[at], key, place));
+      const Status decoded = decoder_.Decode(
+          *cells_.bytes[at], key,
+          [&](std::span<const int64_t> found) { return place(found, &told); });
+      return told ? decoded : Located(i, decoded);
     }
     Shape shape;
     const Status decoded = decoder_.Decode(
         *cells_.bytes[at], key, [&](std::span<const int64_t> found) -> Result<uint8_t*> {
           shape.assign(found.begin(), found.end());
           const int64_t bytes = ElementsOf(found) * ByteWidth(decoder_.dtype());
-          if (scratch_ == nullptr || scratch_->size() < bytes) {
-            ARROW_ASSIGN_OR_RAISE(scratch_, arrow::AllocateBuffer(bytes, pool_));
+          if (*scratch == nullptr || (*scratch)->size() < bytes) {
+            ARROW_ASSIGN_OR_RAISE(*scratch, arrow::AllocateBuffer(bytes, pool_));
           }
-          return scratch_->mutable_data();
+          return (*scratch)->mutable_data();
         });
     ARROW_RETURN_NOT_OK(Located(i, decoded));
-    auto out = place(shape);
-    if (!out.ok()) return Located(i, out.status());
+    const auto out = place(shape, &told);
+    if (!out.ok()) return told ? out.status() : Located(i, out.status());
     schema::ConvertSpan span;
-    span.in = scratch_->data();
+    span.in = (*scratch)->data();
     span.out = *out;
     span.count = ElementsOf(shape);
     if (auto bad = schema::Convert(decoder_.dtype(), plan_.dtype, span)) {
@@ -230,15 +270,15 @@ class CellColumn {
       return Located(i, Error(ErrorKind::kInvalidArgument,
                               "the value " +
                                   schema::ElementToString(decoder_.dtype(),
-                                                          scratch_->data() + from) +
+                                                          (*scratch)->data() + from) +
                                   " is no " + std::string(DTypeName(plan_.dtype)) +
                                   ", expected one: cast to a wider dtype"));
     }
     return Status::OK();
   }
 
-  Status Located(int64_t i, const Status& status) {
-    if (status.ok() || told_) return status;
+  Status Located(int64_t i, const Status& status) const {
+    if (status.ok()) return status;
     return Error(KindOf(status),
                  "column \"" + plan_.name + "\"" + locate_(i) + ": " + MessageOf(status));
   }
@@ -248,8 +288,6 @@ class CellColumn {
   const Cells& cells_;
   const schema::Locate& locate_;
   arrow::MemoryPool* pool_;
-  std::shared_ptr<arrow::Buffer> scratch_;
-  bool told_ = false;  // the error says column and rows
   // DecodeApart
   std::vector<std::shared_ptr<arrow::Buffer>> values_;  // null: a null
   std::vector<Shape> shapes_;

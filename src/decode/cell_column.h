@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "base/executor.h"
 #include "codec/cell_decoder.h"
 #include "schema/column_plan.h"
 #include "schema/tensor.h"
@@ -22,6 +23,8 @@ struct Cells {
   std::span<const std::optional<std::span<const uint8_t>>> bytes;
   /// Parallel to `bytes`; may be empty where the decoder is not random.
   std::span<const codec::SampleKey> keys;
+  /// Threads that may decode at once; null: the caller's alone.
+  base::Executor* executor = nullptr;
 };
 
 /// Appends the column, and what goes with it (`_mask`, `_offsets`, `_shape`), to the

@@ -10,6 +10,7 @@
 #include "decode/cell_column.h"
 #include "schema/tensor.h"
 #include "schema/text.h"
+#include "transform/image_decoder.h"
 
 namespace headrace::pipeline {
 namespace {
@@ -24,8 +25,14 @@ Result<std::unique_ptr<Assembler>> Assembler::Make(
     arrow::MemoryPool* scratch) {
   CellDecoders cell_decoders;
   for (const schema::ColumnPlan& column : columns) {
-    cell_decoders.push_back(column.field ? codec::FieldCodec::Make(*column.field, scratch)
-                                         : nullptr);
+    std::unique_ptr<codec::CellDecoder> cell_decoder;
+    if (column.ops) {
+      ARROW_ASSIGN_OR_RAISE(cell_decoder, transform::ImageDecoder::Make(
+                                              *column.ops, column.field, scratch));
+    } else if (column.field) {
+      cell_decoder = codec::FieldCodec::Make(*column.field, scratch);
+    }
+    cell_decoders.push_back(std::move(cell_decoder));
   }
   return Make(std::move(columns), std::move(packs), std::move(cell_decoders));
 }
@@ -64,7 +71,7 @@ std::vector<window::WindowColumn> Assembler::window_columns() const {
   for (const schema::ColumnPlan& column : columns_) {
     window::WindowColumn kept{column.type, std::nullopt};
     if (column.fixed_width()) kept.fixed = column.stored_dtype;
-    kept.cells = column.field.has_value();
+    kept.cells = column.holds_cells();
     columns.push_back(std::move(kept));
   }
   if (needs_row_ids_) columns.push_back({arrow::int64(), DType::kInt64});
@@ -181,8 +188,8 @@ Status Assembler::AppendCells(const batch::Drawing& drawing, size_t column,
   const std::vector<batch::Cell> bytes = batch::CellsOf(drawing, column);
   std::vector<codec::SampleKey> keys;
   if (decoder.is_random()) keys = KeysOf(drawing);
-  return decode::DecodeCells(columns_[column], decoder, {bytes, keys}, drawing.locate,
-                             drawing.pool, &making->batch);
+  return decode::DecodeCells(columns_[column], decoder, {bytes, keys, drawing.executor},
+                             drawing.locate, drawing.pool, &making->batch);
 }
 
 Status Assembler::AppendDecoded(const batch::Drawing& drawing, size_t column,

@@ -10,7 +10,8 @@ namespace {
 bool IsOfRows(const Status& status) {
   const ErrorKind kind = KindOf(status);
   return kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kCorrupt ||
-         kind == ErrorKind::kSchemaMismatch;
+         kind == ErrorKind::kSchemaMismatch ||
+         kind == ErrorKind::kUnsupported;  // a format that is not read, say
 }
 
 /// Some samples of a drawing, as a drawing of their own.

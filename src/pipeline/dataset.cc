@@ -267,6 +267,13 @@ Result<Dataset> Dataset::Standardize(
   return Dataset(std::move(impl));
 }
 
+Result<Dataset> Dataset::Map(const std::map<std::string, ImageOps>& ops) const {
+  auto impl = std::make_shared<DatasetImpl>(*impl_);
+  Merge(ops, &impl->choices.maps);
+  ARROW_RETURN_NOT_OK(impl->Bind());
+  return Dataset(std::move(impl));
+}
+
 Result<Dataset> Dataset::Pack(const std::string& name,
                               const std::vector<std::string>& columns) const {
   auto impl = std::make_shared<DatasetImpl>(*impl_);

@@ -192,7 +192,18 @@ static json ChoicesToJson(const schema::ColumnChoices& choices) {
             {"pack", choices.packs},    {"on_error", choices.on_error}};
   if (!choices.one_hot.empty()) j["one_hot"] = choices.one_hot;
   if (!choices.standardize.empty()) j["standardize"] = choices.standardize;
+  for (const auto& [name, ops] : choices.maps) {
+    j["map"][name] = json::parse(ImageOpsToJson(ops));
+  }
   return j;
+}
+
+static Result<std::map<std::string, ImageOps>> MapsFromJson(const json& j) {
+  std::map<std::string, ImageOps> maps;
+  for (const auto& [name, ops] : j.get<std::map<std::string, json>>()) {
+    ARROW_ASSIGN_OR_RAISE(maps[name], ImageOpsFromJson(Dump(ops)));
+  }
+  return maps;
 }
 
 std::string DatasetToJson(const DatasetImpl& dataset) {
@@ -256,6 +267,9 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
       d.choices.standardize =
           j.at("standardize").get<std::map<std::string, StandardizePolicy>>();
     }
+    if (j.contains("map")) {
+      ARROW_ASSIGN_OR_RAISE(d.choices.maps, MapsFromJson(j.at("map")));
+    }
     d.choices.packs = j.at("pack").get<std::vector<PackSpec>>();
     d.choices.on_error = j.at("on_error").get<ErrorPolicy>();
     // What reads as something else than it says is no dataset's.
@@ -302,6 +316,9 @@ std::string DatasetToString(const DatasetImpl& dataset) {
     auto standardize = dataset.choices.standardize.find(name);
     if (standardize != dataset.choices.standardize.end())
       text << ", standardize " << Dump(standardize->second);
+    auto map = dataset.choices.maps.find(name);
+    if (map != dataset.choices.maps.end())
+      text << ", map " << headrace::ToString(map->second);
   }
   for (const PackSpec& pack : dataset.choices.packs) {
     text << "\n  pack " << pack.name << ":";

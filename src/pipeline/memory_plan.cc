@@ -32,7 +32,7 @@ constexpr int64_t kStepsTogetherMax = 256;
 constexpr int64_t kReadyMin = 4;
 // How much larger values of varying shapes are taken to be than their cells.
 constexpr int64_t kLossyRatio = 16;
-constexpr int64_t kLosslessRatio = 4;
+constexpr int64_t kExactRatio = 4;
 constexpr int64_t kDecodedBytesMax = int64_t{1} << 40;
 // What allocators and small objects of an open column chunk take.
 constexpr int64_t kOpenChunkBytes = 8 << 10;
@@ -107,7 +107,7 @@ Result<std::vector<ColumnSizes>> SampleSizes(
 
 // A column's part of a batch's row, where values are stored in `stored` bytes.
 int64_t BatchBytes(const schema::ColumnPlan& column, int64_t stored) {
-  if (!column.field) {
+  if (!column.holds_cells()) {
     const bool one_hot = column.form == schema::Form::kOneHot;
     // Taken, joined, put in order, decoded.
     return 4 * (stored + 16 + (one_hot ? std::ssize(*column.vocabulary) : 0));
@@ -124,9 +124,10 @@ int64_t BatchBytes(const schema::ColumnPlan& column, int64_t stored) {
     return std::min(bytes, kDecodedBytesMax);
   }
   // Decoded apart, then put together.
-  const std::string& codec = column.field->codec;
-  const bool lossy = codec == "jpeg" || codec == "webp";
-  return 2 * stored * (lossy ? kLossyRatio : kLosslessRatio) * width;
+  const std::string codec = column.field ? column.field->codec : "";
+  const bool exact = codec == "raw" || codec == "zstd" || codec == "npy" ||
+                     codec == "npz" || codec == "png";
+  return 2 * stored * (exact ? kExactRatio : kLossyRatio) * width;
 }
 
 int64_t StreamRows(const MemoryNeeds& needs) {

@@ -206,8 +206,12 @@ bool Pass::FillFirst(std::vector<uint32_t>* placement) {
 
 std::optional<Pass::Job> Pass::PickJob() {
   if (!failure_.ok()) return std::nullopt;
-  if (CanAssemble()) return Job{true, 0};
-  if (auto stream = PickFill()) return Job{false, *stream};
+  if (CanAssemble()) return Job{Job::kAssemble, 0};
+  // One thread reads ahead while others decode, so that storage is waited for meanwhile.
+  const bool help = shared_.HasWork();
+  const auto stream = PickFill();
+  if (stream && !(help && filling_rows_ > 0)) return Job{Job::kFill, *stream};
+  if (help) return Job{Job::kHelp, 0};
   return std::nullopt;
 }
 
@@ -228,8 +232,16 @@ void Pass::Work() {
     if (!job) {
       const base::Timed timed(&context_->read->counters->timeline, base::Activity::kIdle);
       work_.wait(lock);
-    } else if (job->assemble) {
+    } else if (job->kind == Job::kAssemble) {
       DoAssemble(&lock);
+    } else if (job->kind == Job::kHelp) {
+      lock.unlock();
+      {
+        const base::Timed timed(&context_->read->counters->timeline,
+                                base::Activity::kAssemble);
+        shared_.Help();
+      }
+      lock.lock();
     } else {
       DoFill(job->stream, &lock, &placement);
     }
@@ -352,6 +364,7 @@ Result<std::vector<ReadyBatch>> Pass::Assemble(int64_t step, int64_t steps) {
   const std::vector<batch::Round> rounds = batch::RoundsOf(segments, rows);
   drawing.rounds = rounds;
   drawing.pool = ready.pool.get();
+  drawing.executor = &shared_;
   drawing.locate = [this, step](int64_t sample) { return LocationOf(step, sample); };
   TensorBatch whole;
   if (context_->on_error == ErrorPolicy::kRaise) {
@@ -392,6 +405,7 @@ Result<std::vector<ReadyBatch>> Pass::AssembleTogether(int64_t step, int64_t ste
   const std::vector<batch::Round> rounds = batch::RoundsOf(segments, drawing.rows);
   drawing.rounds = rounds;
   drawing.pool = pool.get();
+  drawing.executor = &shared_;
   drawing.locate = [=, this](int64_t sample) {
     return LocationOf(step + sample / step_rows, sample % step_rows);
   };

@@ -26,6 +26,7 @@
 #include "pipeline/bad_rows.h"
 #include "pipeline/memory_plan.h"
 #include "pipeline/scan.h"
+#include "pipeline/shared_work.h"
 #include "pipeline/stream.h"
 #include "plan/deal.h"
 #include "plan/epoch_order.h"
@@ -100,7 +101,8 @@ class Pass {
     int64_t last = 0;
   };
   struct Job {
-    bool assemble = false;
+    enum Kind { kAssemble, kHelp, kFill };
+    Kind kind = kFill;
     int stream = 0;
   };
 
@@ -147,6 +149,12 @@ class Pass {
   std::atomic<bool> stop_{false};
   StreamContext stream_context_;
 
+  /// Work of the step that is assembled, for whoever has no other job.
+  SharedWork shared_{[this] {
+    // Whoever has found nothing to do waits by now.
+    const std::scoped_lock lock(mutex_);
+    work_.notify_all();
+  }};
   std::mutex mutex_;
   std::condition_variable work_;   // a job may have become possible
   std::condition_variable ready_;  // a batch, the end or an error is there

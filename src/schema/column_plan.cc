@@ -12,6 +12,7 @@
 #include "schema/convert.h"
 #include "schema/dtype.h"
 #include "schema/field.h"
+#include "schema/image_chain.h"
 #include "schema/text.h"
 
 namespace headrace::schema {
@@ -102,13 +103,46 @@ Result<std::optional<Field>> EncodedField(const arrow::Field& column) {
                    " as its metadata declares: open it with another schema");
 }
 
+bool IsBinary(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::BINARY:
+    case arrow::Type::LARGE_BINARY:
+    case arrow::Type::BINARY_VIEW:
+    case arrow::Type::FIXED_SIZE_BINARY:
+      return true;
+    case arrow::Type::DICTIONARY:
+      return IsBinary(*checked_cast<const arrow::DictionaryType&>(type).value_type());
+    default:
+      return false;
+  }
+}
+
+// dtype and shape of what image operations make.
+Status PlanImages(ColumnPlan* plan) {
+  if (!plan->field && !IsBinary(*plan->type)) {
+    return Invalid(plan->name,
+                   "map takes encoded images in a binary column, or the images of a "
+                   "field with a codec, found " +
+                       plan->type->ToString());
+  }
+  auto chain = BindImageOps(*plan->ops, plan->field);
+  if (!chain.ok()) return WithContext(chain.status(), "column \"" + plan->name + "\"");
+  plan->stored_dtype = chain->dtype;
+  plan->shape = std::move(chain->shape);
+  return Status::OK();
+}
+
 Status PlanCells(const std::string& cast_name, ColumnPlan* plan) {
-  ARROW_ASSIGN_OR_RAISE(plan->stored_dtype, ParseDType(plan->field->dtype));
+  if (plan->ops) {
+    ARROW_RETURN_NOT_OK(PlanImages(plan));
+  } else {
+    ARROW_ASSIGN_OR_RAISE(plan->stored_dtype, ParseDType(plan->field->dtype));
+    plan->shape = plan->field->shape;
+  }
   plan->dtype = plan->stored_dtype;
   if (!cast_name.empty()) {
     ARROW_ASSIGN_OR_RAISE(plan->dtype, ParseDType(cast_name));
   }
-  plan->shape = plan->field->shape;
   const bool varies = std::ranges::count(plan->shape, Field::kVaries) > 0;
   plan->form = varies ? Form::kVariableShape : Form::kFixedShape;
   return Status::OK();
@@ -116,7 +150,7 @@ Status PlanCells(const std::string& cast_name, ColumnPlan* plan) {
 
 // Form and element types, from the stored type and the cast.
 Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
-  if (plan->field) return PlanCells(cast_name, plan);
+  if (plan->holds_cells()) return PlanCells(cast_name, plan);
   const arrow::DataType& type = *plan->type;
   if (IsVector(type)) {
     plan->stored_dtype = plan->dtype = DType::kFloat64;
@@ -374,6 +408,7 @@ std::set<std::string> ColumnChoices::Names() const {
   add(codes);
   add(one_hot);
   add(standardize);
+  add(maps);
   for (const PackSpec& pack : packs)
     names.insert(pack.columns.begin(), pack.columns.end());
   return names;
@@ -387,7 +422,9 @@ Result<std::shared_ptr<arrow::DataType>> CastType(const arrow::Field& field,
     ARROW_ASSIGN_OR_RAISE(DType dtype, ParseDType(*cast));
     ARROW_ASSIGN_OR_RAISE(const auto encoded, EncodedField(field));
     // What is decoded is cast then.
-    if (encoded || IsVector(*field.type())) return field.type();
+    if (encoded || choices.maps.contains(field.name()) || IsVector(*field.type())) {
+      return field.type();
+    }
     const arrow::DataType& value = ValueType(*field.type());
     if (!DTypeOf(value) && !arrow::is_decimal(value.id()) &&
         value.id() != arrow::Type::STRUCT && value.id() != arrow::Type::MAP) {
@@ -421,6 +458,7 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.codes, "codes"));
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.one_hot, "one_hot"));
   ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.standardize, "standardize"));
+  ARROW_RETURN_NOT_OK(CheckSelected(selected, choices.maps, "map"));
   std::map<std::string, std::string> packed;
   for (const PackSpec& pack : choices.packs) {
     if (pack.columns.empty()) {
@@ -443,6 +481,10 @@ Status CheckChoices(const arrow::Schema& selected, const ColumnChoices& choices)
     plan.name = field->name();
     plan.type = field->type();
     ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
+    if (const auto* ops = Find(choices.maps, plan.name)) {
+      plan.ops = *ops;
+      ARROW_RETURN_NOT_OK(PlanImages(&plan));
+    }
     const auto* cast = Find(choices.casts, plan.name);
     // What has no tensor form may still be selected, for Arrow.
     if (!PlanForm(cast == nullptr ? "" : *cast, &plan).ok()) continue;
@@ -467,12 +509,13 @@ Result<std::vector<ColumnPlan>> BindColumns(const arrow::Schema& selected,
     plan.name = field->name();
     plan.type = field->type();
     ARROW_ASSIGN_OR_RAISE(plan.field, EncodedField(*field));
+    if (const auto* ops = Find(choices.maps, plan.name)) plan.ops = *ops;
     ARROW_ASSIGN_OR_RAISE(plan.cast_type, CastType(*field, choices));
     const auto* cast = Find(choices.casts, plan.name);
     const bool has_policy =
         choices.nulls.count(plan.name) || choices.ragged.count(plan.name) ||
         choices.codes.count(plan.name) || choices.one_hot.count(plan.name) ||
-        choices.standardize.count(plan.name) || packed.count(plan.name);
+        choices.standardize.count(plan.name) || plan.ops || packed.count(plan.name);
     if (arrow && !has_policy) {
       plan.form = Form::kArrow;
       plan.field.reset();

@@ -6,6 +6,7 @@
 #include <arrow/type.h>
 #include <headrace/batch.h>
 #include <headrace/column_policy.h>
+#include <headrace/image.h>
 #include <headrace/result.h>
 #include <headrace/schema.h>
 
@@ -27,6 +28,7 @@ struct ColumnChoices {
   std::map<std::string, CodesPolicy> codes;
   std::map<std::string, CodesPolicy> one_hot = {};
   std::map<std::string, StandardizePolicy> standardize = {};
+  std::map<std::string, ImageOps> maps = {};
   std::vector<PackSpec> packs;
   ErrorPolicy on_error = ErrorPolicy::kRaise;
 
@@ -62,6 +64,8 @@ struct ColumnPlan {
   std::vector<int64_t> shape;
   /// Set where the column holds cells that a field codec decodes.
   std::optional<Field> field;
+  /// Set where image operations make the values, of the field's or of encoded images.
+  std::optional<ImageOps> ops;
   NullPolicy nulls;
   RaggedPolicy ragged;
   /// Scalars of numbers alone.
@@ -78,6 +82,8 @@ struct ColumnPlan {
   /// Elements are delivered as they are stored.
   bool as_stored() const { return stored_dtype == dtype && !standardize; }
   bool has_vocabulary() const { return form == Form::kCodes || form == Form::kOneHot; }
+  /// Bytes that something else than Arrow makes values of.
+  bool holds_cells() const { return field.has_value() || ops.has_value(); }
   /// Mean bytes of a value in memory, for the memory floor; exact for fixed width.
   int64_t value_bytes = 8;
 };

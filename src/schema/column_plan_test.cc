@@ -200,6 +200,7 @@ TEST(CastType, ReachesBelowLists) {
                                       .nulls = {},
                                       .ragged = {},
                                       .codes = {},
+                                      .maps = {},
                                       .packs = {}},
                         false)
                 .ValueOrDie()[0]
