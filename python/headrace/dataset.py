@@ -1,14 +1,18 @@
 """Datasets: what a sample is, column by column."""
 
 import os
-from collections.abc import Iterable, Mapping
+import pickle
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import cloudpickle
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _native, _validate
 from .errors import Unsupported
+from .filters import serialized
+from .functions import MappedFunction, mapped_function
 from .loader import Loader, native_options
 from .policies import fill, native_codes, native_nulls, native_ragged, pad
 from .scan_summary import ScanSummary
@@ -31,8 +35,11 @@ class Dataset:
     Thread-safety: immutable; every method may be called from any thread.
     """
 
-    def __init__(self, native: _native.Dataset) -> None:
+    def __init__(
+        self, native: _native.Dataset, functions: tuple[MappedFunction, ...] = ()
+    ) -> None:
         self._native = native
+        self._functions = functions
 
     def select(self, *columns: str) -> "Dataset":
         """Choose columns, in the order given.
@@ -62,7 +69,7 @@ class Dataset:
             raise _validate.rejected(
                 "select's columns", columns, "at least one column name"
             )
-        return Dataset(self._native.select(_validate.names("columns", columns)))
+        return self._with(self._native.select(_validate.names("columns", columns)))
 
     def where(self, filter: "str | pc.Expression") -> "Dataset":
         """Choose rows: those for which the filter is true. A null counts as false.
@@ -98,17 +105,9 @@ class Dataset:
         >>> flights.where(pc.field("distance") > 500)  # doctest: +SKIP
         """
         if isinstance(filter, str):
-            return Dataset(self._native.where(filter))
+            return self._with(self._native.where(filter))
         if isinstance(filter, pc.Expression):
-            try:
-                # What an expression pickles as is its serialised form.
-                serialized = filter.__reduce__()[1][0]
-            except pa.ArrowNotImplementedError as error:
-                raise Unsupported(
-                    f"the filter cannot be taken ({error}): name its columns, and use the "
-                    "functions of docs/guide/filters.md"
-                ) from None
-            return Dataset(self._native.where_serialized(bytes(memoryview(serialized))))
+            return self._with(self._native.where_serialized(serialized(filter)))
         raise _validate.rejected(
             "filter", filter, "a string or a pyarrow.compute.Expression"
         )
@@ -144,7 +143,7 @@ class Dataset:
         wanted = _validate.mapping("types", types, "a dict of column to type name")
         for name, type_name in wanted.items():
             _validate.text(f"types[{name!r}]", type_name, 'a type name such as "float32"')
-        return Dataset(self._native.cast(wanted))
+        return self._with(self._native.cast(wanted))
 
     def nulls(
         self, policies: Mapping[str, 'fill | Literal["error", "mask"]']
@@ -179,7 +178,7 @@ class Dataset:
         --------
         >>> flights.nulls({"dep_delay": hr.fill(0), "arr_delay": "mask"})  # doctest: +SKIP
         """
-        return Dataset(self._native.nulls(native_nulls(policies)))
+        return self._with(self._native.nulls(native_nulls(policies)))
 
     def ragged(
         self, policies: Mapping[str, 'pad | Literal["error", "ragged"]']
@@ -210,7 +209,7 @@ class Dataset:
         --------
         >>> clicks.ragged({"items": hr.pad(0, length=64)})  # doctest: +SKIP
         """
-        return Dataset(self._native.ragged(native_ragged(policies)))
+        return self._with(self._native.ragged(native_ragged(policies)))
 
     def codes(
         self, vocabularies: Mapping[str, Iterable[str | bytes] | None]
@@ -240,7 +239,7 @@ class Dataset:
         --------
         >>> flights.codes({"carrier": ["AA", "DL", "UA"]})  # doctest: +SKIP
         """
-        return Dataset(self._native.codes(native_codes(vocabularies)))
+        return self._with(self._native.codes(native_codes(vocabularies)))
 
     def pack(self, name: str, columns: Iterable[str]) -> "Dataset":
         """Put many scalar columns into one row-major tensor.
@@ -270,7 +269,7 @@ class Dataset:
         >>> flights.pack("x", ["distance", "hour"])  # doctest: +SKIP
         """
         wanted = _validate.names("columns", columns)
-        return Dataset(self._native.pack(_validate.text("name", name), wanted))
+        return self._with(self._native.pack(_validate.text("name", name), wanted))
 
     def on_error(self, policy: Literal["raise", "skip", "null"]) -> "Dataset":
         """Say what becomes of bad rows.
@@ -306,7 +305,48 @@ class Dataset:
         --------
         >>> clicks.on_error("skip")  # doctest: +SKIP
         """
-        return Dataset(self._native.on_error(_validate.text("policy", policy)))
+        return self._with(self._native.on_error(_validate.text("policy", policy)))
+
+    def map_batches(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        columns: Iterable[str] | None = None,
+        schema: Any = None,
+        processes: int = 0,
+        form: Literal["numpy", "pandas", "arrow"] = "numpy",
+    ) -> "Dataset":
+        """Run a function on every batch of a loader (docs/guide/functions.md).
+
+        Parameters
+        ----------
+        function : callable
+            It gets a batch and returns as many rows: a dict of arrays, a frame or a table.
+        columns : list of str, optional
+            What it gets of the batch, all if not given. Other columns pass by it.
+        schema : headrace.Schema, optional
+            What it returns, else what it got. What it got and does not return is left out.
+        processes : int, optional
+            Processes of its own to run it in; 0 is a thread of this process.
+        form : {"numpy", "pandas", "arrow"}
+            What it gets: a dict of arrays, a frame, or a `pyarrow.RecordBatch`.
+
+        Returns
+        -------
+        Dataset
+            Whose loaders run it, after the functions that were given before.
+
+        Raises
+        ------
+        InvalidArgument, Unsupported
+            An argument is of a wrong type or value, or pandas is not installed.
+
+        Examples
+        --------
+        >>> images.map_batches(augment, columns=["image"], processes=2)  # doctest: +SKIP
+        """
+        mapped = mapped_function(function, columns, schema, processes, form)
+        return Dataset(self._native, (*self._functions, mapped))
 
     def loader(
         self,
@@ -415,6 +455,7 @@ class Dataset:
             ),
             to=to,
             pin_memory=pin_memory,
+            functions=self._functions,
         )
 
     @property
@@ -542,11 +583,18 @@ class Dataset:
         return reader.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        return str(self._native)
+        return "".join([str(self._native), *(f".{one}" for one in self._functions)])
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return _from_json, (self._native.to_json(),)
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        text = self._native.to_json()
+        if not self._functions:
+            return _from_json, (text,)
+        return _from_json, (text, cloudpickle.dumps(self._functions))
+
+    def _with(self, native: _native.Dataset) -> "Dataset":
+        return Dataset(native, self._functions)
 
 
-def _from_json(text: str) -> Dataset:
-    return Dataset(_native.Dataset.from_json(text))
+def _from_json(text: str, functions: bytes | None = None) -> Dataset:
+    native = _native.Dataset.from_json(text)
+    return Dataset(native, () if functions is None else pickle.loads(functions))
