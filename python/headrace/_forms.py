@@ -21,11 +21,12 @@ __all__ = [
     "aligned",
     "arrow_batch",
     "is_offsets",
-    "is_ragged",
     "is_text",
     "named_columns",
     "numbers_of",
     "numpy_batch",
+    "offsets_names",
+    "offsets_of",
     "pandas_batch",
     "ragged_of",
     "texts_of",
@@ -48,10 +49,21 @@ def is_offsets(name: str, column: Any, rows: int) -> bool:
     return name.endswith("_offsets") and not is_text(column) and len(column) == rows + 1
 
 
-def is_ragged(name: str, columns: Mapping[str, Any], rows: int) -> bool:
-    """Whether a column has the values of a ragged list."""
-    offsets = columns.get(f"{name}_offsets")
-    return offsets is not None and is_offsets(f"{name}_offsets", offsets, rows)
+def offsets_of(name: str, columns: Mapping[str, Any], rows: int) -> str | None:
+    """Return the column with the offsets of a ragged list's or sparse vector's values."""
+    for offsets in offsets_names(name):
+        if offsets in columns and is_offsets(offsets, columns[offsets], rows):
+            return offsets
+    return None
+
+
+def offsets_names(name: str) -> list[str]:
+    """Return what the offsets of a column of values may be called."""
+    names = [f"{name}_offsets"]
+    for ending in ("_indices", "_values"):  # of sparse vectors
+        if name.endswith(ending):
+            names.append(f"{name.removesuffix(ending)}_offsets")
+    return names
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -86,10 +98,9 @@ def arrow_batch(rows: int, columns: Columns) -> pa.RecordBatch:
     for name, column in columns:
         if is_text(column):
             arrays[name] = pa.array(column)
-        elif is_ragged(name, tensors, rows):
-            offsets = pa.array(tensors[f"{name}_offsets"])
-            values = _tensor_array(column)
-            arrays[name] = pa.LargeListArray.from_arrays(offsets, values)
+        elif offsets := offsets_of(name, tensors, rows):
+            starts, values = pa.array(tensors[offsets]), _tensor_array(column)
+            arrays[name] = pa.LargeListArray.from_arrays(starts, values)
         elif not is_offsets(name, column, rows):
             arrays[name] = _tensor_array(column)
     return pa.RecordBatch.from_pydict(arrays)
@@ -112,8 +123,8 @@ def pandas_batch(rows: int, columns: Columns) -> "pandas.DataFrame":
     for name, column in columns:
         if is_text(column):
             series[name] = _objects(column)
-        elif is_ragged(name, tensors, rows):
-            offsets = tensors[f"{name}_offsets"]
+        elif found := offsets_of(name, tensors, rows):
+            offsets = tensors[found]
             series[name] = _rows(
                 [column[offsets[i] : offsets[i + 1]] for i in range(rows)]
             )

@@ -3,7 +3,7 @@
 import functools
 import importlib.util
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -43,6 +43,8 @@ class OutputField:
     dtype: str
     shape: tuple[int | None, ...] = ()
     leading: Literal["rows", "values", "offsets"] = "rows"
+    #: Of values: the column with their offsets.
+    offsets: str = ""
 
     def __str__(self) -> str:
         first = {"rows": "batch", "values": "any", "offsets": "batch + 1"}[self.leading]
@@ -99,8 +101,8 @@ class MappedFunction:
                     f"batch does not have: expected one of {list(there)}"
                 )
             names[name] = None
-            if _forms.is_ragged(name, there, rows):
-                names[f"{name}_offsets"] = None
+            if offsets := _forms.offsets_of(name, there, rows):
+                names[offsets] = None
                 if f"{name}_shape" in there:
                     names[f"{name}_shape"] = None
         return [(name, there[name]) for name in names]
@@ -156,12 +158,12 @@ def _field_as_got(name: str, rows: int, given: Columns) -> OutputField:
     column = there[name]
     if _forms.is_text(column):
         return OutputField(name, _text_dtype(pa.array(column).type) or "string")
-    leading: Literal["rows", "values", "offsets"] = "rows"
-    if _forms.is_ragged(name, there, rows):
-        leading = "values"
-    elif _forms.is_offsets(name, column, rows):
-        leading = "offsets"
-    return OutputField(name, column.dtype.name, column.shape[1:], leading)
+    dtype, shape = column.dtype.name, column.shape[1:]
+    if offsets := _forms.offsets_of(name, there, rows):
+        return OutputField(name, dtype, shape, "values", offsets)
+    if _forms.is_offsets(name, column, rows):
+        return OutputField(name, dtype, shape, "offsets")
+    return OutputField(name, dtype, shape)
 
 
 def _empty(field: OutputField) -> Any:
@@ -207,13 +209,8 @@ def checked(
             f"{where} returned a {type(output).__name__}: expected a dict of arrays, a "
             f"pandas.DataFrame, or a pyarrow.Table or RecordBatch"
         )
-    found = dict(pairs)
-    for field in expected:
-        offsets = f"{field.name}_offsets"
-        if field.leading == "values" and field.name in found and offsets not in found:
-            found[field.name], found[offsets] = _converted(
-                found[field.name], field, where, _forms.ragged_of
-            )
+    found: dict[Any, Any] = dict(pairs)
+    _split_lists(found, expected, where)
     names = [field.name for field in expected]
     missing = [name for name in names if name not in found]
     extra = [name for name in found if name not in names]
@@ -230,6 +227,24 @@ def checked(
     ]
     _check_offsets(dict(columns), expected, where)
     return columns
+
+
+def _split_lists(
+    found: dict[Any, Any], expected: tuple[OutputField, ...], where: str
+) -> None:
+    """Make values and offsets of columns of lists, where there are no offsets."""
+    split: dict[str, Array] = {}
+    for field in expected:
+        if field.leading != "values" or field.name not in found or field.offsets in found:
+            continue
+        values, offsets = _converted(found[field.name], field, where, _forms.ragged_of)
+        if not np.array_equal(offsets, split.setdefault(field.offsets, offsets)):
+            raise SchemaMismatch(
+                f'column "{field.name}" of what {where} returned has lists of other lengths '
+                f'than the other column of "{field.offsets}": expected the same'
+            )
+        found[field.name] = values
+    found |= split
 
 
 def _converted(
@@ -256,24 +271,25 @@ def _checked(values: Any, rows: int, field: OutputField, where: str) -> Any:
             f"{field.dtype}; convert it in the function, or declare it so"
         )
     fits = len(shape) == 1 + len(field.shape) and all(
-        size in (None, found) for size, found in zip(field.shape, shape[1:], strict=True)
+        wanted in (None, size)
+        for wanted, size in zip(field.shape, shape[1:], strict=True)
     )
     if not fits:
         raise SchemaMismatch(
             f'column "{field.name}" of what {where} returned has the shape {shape}: '
             f"expected {field}"
         )
-    wanted = rows + 1 if field.leading == "offsets" else rows
-    if field.leading != "values" and shape[0] != wanted:
+    count = rows + 1 if field.leading == "offsets" else rows
+    if field.leading != "values" and shape[0] != count:
         raise SchemaMismatch(
             f'column "{field.name}" of what {where} returned has {shape[0]} rows: expected '
-            f"{wanted}, as a function returns as many rows as it gets"
+            f"{count}, as a function returns as many rows as it gets"
         )
     return texts
 
 
 def _dtype_name(array: Array) -> str:
-    return array.dtype.name if array.dtype.isnative else array.dtype.str
+    return str(array.dtype.name if array.dtype.isnative else array.dtype.str)
 
 
 def _check_offsets(
@@ -282,10 +298,10 @@ def _check_offsets(
     for field in expected:
         if field.leading != "values":
             continue
-        offsets, values = columns[f"{field.name}_offsets"], len(columns[field.name])
+        offsets, values = columns[field.offsets], len(columns[field.name])
         if offsets[0] != 0 or offsets[-1] != values or (np.diff(offsets) < 0).any():
             raise SchemaMismatch(
-                f'column "{field.name}_offsets" of what {where} returned goes from '
+                f'column "{field.offsets}" of what {where} returned goes from '
                 f"{offsets[0]} to {offsets[-1]}: expected from 0, without a step down, to "
                 f'{values}, which "{field.name}" has'
             )
@@ -333,16 +349,19 @@ def _declared(schema: Any) -> tuple[OutputField, ...]:
     scalars = {
         field.name for field in declared if (field.dtype, field.shape) == ("int64", ())
     }
+    by_offsets: set[str] = set()
     for i, field in enumerate(declared):
-        if field.dtype in TEXTS:
-            continue
-        base = field.name.removesuffix("_offsets")
-        if f"{field.name}_offsets" in scalars:
+        offsets = scalars.intersection(_forms.offsets_names(field.name))
+        if offsets and field.dtype not in TEXTS:
             # A row is a list of any length, and its values lie one after the other.
             shape = field.shape[1:] if field.shape[:1] == (None,) else field.shape
-            declared[i] = OutputField(field.name, field.dtype, shape, "values")
-        elif field.name in scalars and base != field.name and base in names:
-            declared[i] = OutputField(field.name, field.dtype, (), "offsets")
+            by_offsets |= offsets
+            declared[i] = replace(
+                field, shape=shape, leading="values", offsets=min(offsets)
+            )
+    for i, field in enumerate(declared):
+        if field.name in by_offsets:
+            declared[i] = replace(field, leading="offsets")
     return tuple(declared)
 
 
