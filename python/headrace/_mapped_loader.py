@@ -14,7 +14,7 @@ from . import _forms, _native
 from ._forms import Columns
 from ._processes import Pool
 from ._stages import Batch, ProcessStage, Stage, Stopped, ThreadStage
-from .errors import HeadraceError, Unsupported
+from .errors import Cancelled, HeadraceError, Unsupported
 from .functions import MappedFunction, merged
 
 __all__ = ["MappedLoader"]
@@ -230,8 +230,15 @@ class _Run:
         """Start the threads, which begin when those of the pass before have ended."""
         self._started = True
         before, self._live.last = self._live.last, self
-        for stage in self._stages:
-            stage.start(before.join if before is not None else lambda: None)
+        try:
+            for stage in self._stages:
+                stage.start(before.join if before is not None else lambda: None)
+        except BaseException as error:  # as Ctrl-C
+            self._error = Cancelled(
+                f"the pass ended as it began ({error!r}): begin another one with iter()"
+            )
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Have the threads end, or never start."""

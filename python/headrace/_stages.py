@@ -129,7 +129,8 @@ class Stage:
         """Wait for the threads; one that called this is not waited for."""
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(timeout_s)
+                with contextlib.suppress(RuntimeError):  # interrupted as it started
+                    thread.join(timeout_s)
 
     def is_wanted(self) -> bool:
         """Whether `stop` has not been called."""

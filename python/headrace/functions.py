@@ -259,6 +259,7 @@ def _converted(
 
 
 def _checked(values: Any, rows: int, field: OutputField, where: str) -> Any:
+    shape: tuple[int, ...]
     if field.dtype in TEXTS:
         texts = _converted(values, field, where, _forms.texts_of)
         dtype, shape = _text_dtype(texts.type) or str(texts.type), (len(texts),)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 from living import PROMPT, descriptors, nothing_left, run, script
 from mapping import BATCH, ROWS, joined, load, write
+
+INTERRUPTS = 10
 
 
 @pytest.fixture
@@ -433,6 +436,63 @@ def test_a_loader_does_not_cross_a_fork_and_stays_whole(path: Path) -> None:
         loader.close()
     """
     assert run(text, path=str(path)) == f"{ROWS - 2}\n"
+
+
+INTERRUPTED = """
+    import gc, signal
+    sys.path.insert(0, helpers)
+    from living import ids, nothing_left
+    from test_map_batches_processes import children
+
+    interrupted = False
+
+    def interrupt(*_):
+        # An interrupt inside of a destructor is printed and lost: so it is remembered.
+        global interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def read(n):
+        mapped = hr.open(path).select("id").map_batches(lambda batch: batch, processes=n)
+        with mapped.loader(batch_size=5, seed=3) as loader:
+            return ids(loader)
+
+    expected = read(0)
+    read(1)
+    signal.signal(signal.SIGINT, interrupt)
+    for _ in range(rounds):
+        with nothing_left():
+            interrupted = False
+            try:
+                print("running", flush=True)
+                while not interrupted:
+                    assert read(0) == read(2) == expected
+            except KeyboardInterrupt:
+                pass
+            gc.collect()
+            assert children() == set()
+        print("interrupted", flush=True)
+"""
+
+
+def test_interrupts_at_any_moment_leave_nothing(path: Path) -> None:
+    write(path)
+    rng = random.Random(1)
+    helpers = str(Path(__file__).parent)
+    command = script(INTERRUPTED, path=str(path), helpers=helpers, rounds=INTERRUPTS)
+    # stderr is not looked at: there Python prints the interrupts of destructors.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        said: list[bytes] = []
+        for _ in range(INTERRUPTS):
+            said.append(process.stdout.readline())
+            time.sleep(rng.random() / 2)
+            process.send_signal(signal.SIGINT)
+            said.append(process.stdout.readline())
+        _, errors = process.communicate(timeout=PROMPT)
+    assert said == [b"running\n", b"interrupted\n"] * INTERRUPTS, errors.decode()
+    assert process.returncode == 0, errors.decode()
 
 
 def test_functions_of_main_go_to_processes(path: Path) -> None:
