@@ -79,6 +79,7 @@ class _Process:
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()  # which may have left its group
         self.process.wait()
 
     def close(self) -> None:

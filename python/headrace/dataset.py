@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _native, _validate
-from .errors import Unsupported
 from .filters import serialized
 from .functions import MappedFunction, mapped_function
 from .loader import Loader, native_options
@@ -529,12 +528,7 @@ class Dataset:
         Unsupported
             pandas is not installed.
         """
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise Unsupported(
-                "to_pandas needs pandas, which is not installed: pip install pandas"
-            ) from None
+        _validate.installed("to_pandas", "pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> "polars.DataFrame":
@@ -550,12 +544,9 @@ class Dataset:
         Unsupported
             Polars is not installed.
         """
-        try:
-            import polars
-        except ImportError:
-            raise Unsupported(
-                "to_polars needs polars, which is not installed: pip install polars"
-            ) from None
+        _validate.installed("to_polars", "polars")
+        import polars
+
         frame = polars.from_arrow(self.to_arrow())
         assert isinstance(frame, polars.DataFrame)
         return frame

@@ -1,7 +1,6 @@
 """Functions of users that go over batches, and checks of what they return."""
 
 import functools
-import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -326,10 +325,8 @@ def mapped_function(
             )
     if _validate.text("form", form) not in FORMS:
         raise _validate.rejected("form", form, '"numpy", "pandas" or "arrow"')
-    if form == "pandas" and importlib.util.find_spec("pandas") is None:
-        raise Unsupported(
-            'form="pandas" needs pandas, which is not installed: pip install pandas'
-        )
+    if form == "pandas":
+        _validate.installed('form="pandas"', "pandas")
     return MappedFunction(
         function,
         names,
