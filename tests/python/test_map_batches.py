@@ -1,7 +1,6 @@
 """`Dataset.map_batches`: what functions get and return, in which order, and what goes wrong."""
 
 import functools
-import gc
 import json
 import pickle
 import threading
@@ -286,6 +285,24 @@ def test_a_loaders_own_valid_is_kept_and_given_where_named(
     assert list(load(named, pad_last=True)[0]) == ["id", "x", "y"]
 
 
+@pytest.mark.skipif(not hasattr(hr, "Schema"), reason="there are no schemas yet")
+def test_a_schema_says_what_functions_return(numbers: hr.Dataset) -> None:
+    fields = [
+        hr.Field("y", "float32", (2,)),
+        hr.Field("z", "uint8", (None, 3), codec="npy"),
+        hr.Field("t", "string"),
+    ]
+
+    def function(batch: dict[str, Any]) -> dict[str, Any]:
+        rows = len(batch["x"])
+        y = np.zeros((rows, 2), np.float32)
+        return {"y": y, "z": np.ones((rows, 5, 3), np.uint8), "t": ["a"] * rows}
+
+    mapped = numbers.map_batches(function, columns=["x"], schema=hr.Schema(fields))
+    assert "schema={y: float32 (batch, 2), z: uint8 (batch, any, 3)" in repr(mapped)
+    assert list(load(mapped)[0]) == ["id", "y", "z", "t"]
+
+
 def test_functions_run_in_one_thread_which_is_not_the_consumers(
     numbers: hr.Dataset,
 ) -> None:
@@ -534,56 +551,3 @@ def test_consumers_that_share_an_iterator_get_every_row_once(plain: lakes.Lake) 
         for consumer in consumers:
             consumer.join()
     assert sorted(found) == sorted(lakes.flat(plain.survivors()))
-
-
-# Ends
-
-
-def test_ends_of_all_kinds_leave_no_thread(numbers: hr.Dataset) -> None:
-    mapped = numbers.map_batches(lambda batch: batch)
-    for end in ("pass", "close", "break", "drop"):
-        with nothing_left():
-            loader = mapped.loader(batch_size=2)
-            batches = iter(loader)
-            next(batches)
-            if end == "pass":
-                list(batches)
-            if end == "close":
-                loader.close()
-                with pytest.raises(hr.errors.Conflict, match="closed"):
-                    next(batches)
-            if end == "break":
-                next(iter(loader))
-            if end != "pass":
-                del loader, batches
-                gc.collect()
-
-
-def test_close_from_another_thread_ends_a_wait(numbers: hr.Dataset) -> None:
-    running, go_on = threading.Event(), threading.Event()
-
-    def function(batch: Any) -> Any:
-        running.set()
-        go_on.wait(30)
-        return batch
-
-    loader = numbers.map_batches(function).loader()
-    ended: list[BaseException] = []
-
-    def consume() -> None:
-        try:
-            next(iter(loader))
-        except hr.HeadraceError as error:
-            ended.append(error)
-
-    with nothing_left():
-        consumer = threading.Thread(target=consume)
-        consumer.start()
-        assert running.wait(30)
-        closer = threading.Thread(target=loader.close)
-        closer.start()
-        consumer.join(30)  # does not wait for the function; close does
-        go_on.set()
-        closer.join(30)
-        assert not closer.is_alive()
-    assert [type(error) for error in ended] == [hr.errors.Conflict]

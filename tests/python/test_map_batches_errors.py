@@ -1,7 +1,9 @@
-"""Errors of `Dataset.map_batches`: results that are not as declared, exceptions, arguments."""
+"""Errors of `Dataset.map_batches`, results that are not as declared among them, and its ends."""
 
 import functools
+import gc
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,56 @@ def test_bfloat16_is_unsupported_with_functions(numbers: hr.Dataset) -> None:
     mapped = numbers.cast({"x": "bfloat16"}).map_batches(lambda batch: batch)
     call = functools.partial(mapped.loader, to="torch")
     message(hr.errors.Unsupported, call, '"x"', "bfloat16", "float32")
+
+
+# Ends
+
+
+def test_ends_of_all_kinds_leave_no_thread(numbers: hr.Dataset) -> None:
+    mapped = numbers.map_batches(lambda batch: batch)
+    for end in ("pass", "close", "break", "drop"):
+        with nothing_left():
+            loader = mapped.loader(batch_size=2)
+            batches = iter(loader)
+            next(batches)
+            if end == "pass":
+                list(batches)
+            if end == "close":
+                loader.close()
+                with pytest.raises(hr.errors.Conflict, match="closed"):
+                    next(batches)
+            if end == "break":
+                next(iter(loader))
+            if end != "pass":
+                del loader, batches
+                gc.collect()
+
+
+def test_close_from_another_thread_ends_a_wait(numbers: hr.Dataset) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def function(batch: Any) -> Any:
+        running.set()
+        go_on.wait(30)
+        return batch
+
+    loader = numbers.map_batches(function).loader()
+    ended: list[BaseException] = []
+
+    def consume() -> None:
+        try:
+            next(iter(loader))
+        except hr.HeadraceError as error:
+            ended.append(error)
+
+    with nothing_left():
+        consumer = threading.Thread(target=consume)
+        consumer.start()
+        assert running.wait(30)
+        closer = threading.Thread(target=loader.close)
+        closer.start()
+        consumer.join(30)  # does not wait for the function; close does
+        go_on.set()
+        closer.join(30)
+        assert not closer.is_alive()
+    assert [type(error) for error in ended] == [hr.errors.Conflict]
