@@ -121,8 +121,11 @@ class ProcessLoader {
     });
     if (IsOver(pass)) return std::nullopt;
     WaitFor([&] {
-      return Locked(
-          [](Loader& loader) { return loader.WaitReady(kSignalCheck.count()); });
+      // To wait starts a pass, which an iterator that is over must not: it would use up a
+      // position that was loaded since.
+      return Locked([&](Loader& loader) -> Result<bool> {
+        return pass != pass_ ? true : loader.WaitReady(kSignalCheck.count());
+      });
     });
     if (IsOver(pass)) return std::nullopt;
     std::optional<BatchPart> part =

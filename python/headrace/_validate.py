@@ -1,5 +1,6 @@
 """Checks of arguments: each message names the parameter, what was found, what was expected."""
 
+import importlib.util
 import operator
 import os
 from collections.abc import Iterable, Mapping
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InvalidArgument
+from .errors import InvalidArgument, Unsupported
 
 __all__ = [
     "boolean",
+    "installed",
     "int64s",
     "integer",
     "mapping",
@@ -34,6 +36,14 @@ def rejected(parameter: str, found: object, expected: str) -> InvalidArgument:
     return InvalidArgument(
         f"{parameter} is {shown} ({type(found).__name__}): expected {expected}"
     )
+
+
+def installed(what: str, package: str) -> None:
+    """Raise Unsupported if a package is not there that something needs."""
+    if importlib.util.find_spec(package) is None:
+        raise Unsupported(
+            f"{what} needs {package}, which is not installed: pip install {package}"
+        )
 
 
 def integer(

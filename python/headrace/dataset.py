@@ -1,17 +1,19 @@
 """Datasets: what a sample is, column by column."""
 
 import os
+import pickle
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import cloudpickle
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _native, _validate
-from .errors import Unsupported
 from .feature_choices import FeatureChoices
-from .image import Ops, native_maps
+from .filters import serialized
 from .loader import Loader, native_options
+from .maps import Maps
 from .policies import fill, native_nulls, native_ragged, pad
 from .samples import Samples, table_of
 from .scan_summary import ScanSummary
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-class Dataset(Samples, FeatureChoices):
+class Dataset(Samples, Maps, FeatureChoices):
     """A lazy, immutable choice over one version of a table.
 
     Made by `open`. Every method returns a new Dataset or reads; none changes this one.
@@ -67,7 +69,9 @@ class Dataset(Samples, FeatureChoices):
             raise _validate.rejected(
                 "select's columns", columns, "at least one column name"
             )
-        return Dataset(self._native.select(_validate.names("columns", columns), row_id))
+        return self._with(
+            self._native.select(_validate.names("columns", columns), row_id)
+        )
 
     def where(self, filter: "str | pc.Expression") -> "Dataset":
         """Choose rows: those for which the filter is true. A null counts as false.
@@ -103,17 +107,9 @@ class Dataset(Samples, FeatureChoices):
         >>> flights.where(pc.field("distance") > 500)  # doctest: +SKIP
         """
         if isinstance(filter, str):
-            return Dataset(self._native.where(filter))
+            return self._with(self._native.where(filter))
         if isinstance(filter, pc.Expression):
-            try:
-                # What an expression pickles as is its serialised form.
-                serialized = filter.__reduce__()[1][0]
-            except pa.ArrowNotImplementedError as error:
-                raise Unsupported(
-                    f"the filter cannot be taken ({error}): name its columns, and use the "
-                    "functions of docs/guide/filters.md"
-                ) from None
-            return Dataset(self._native.where_serialized(bytes(memoryview(serialized))))
+            return self._with(self._native.where_serialized(serialized(filter)))
         raise _validate.rejected(
             "filter", filter, "a string or a pyarrow.compute.Expression"
         )
@@ -149,7 +145,7 @@ class Dataset(Samples, FeatureChoices):
         wanted = _validate.mapping("types", types, "a dict of column to type name")
         for name, type_name in wanted.items():
             _validate.text(f"types[{name!r}]", type_name, 'a type name such as "float32"')
-        return Dataset(self._native.cast(wanted))
+        return self._with(self._native.cast(wanted))
 
     def nulls(
         self, policies: Mapping[str, 'fill | Literal["error", "mask"]']
@@ -184,7 +180,7 @@ class Dataset(Samples, FeatureChoices):
         --------
         >>> flights.nulls({"dep_delay": hr.fill(0), "arr_delay": "mask"})  # doctest: +SKIP
         """
-        return Dataset(self._native.nulls(native_nulls(policies)))
+        return self._with(self._native.nulls(native_nulls(policies)))
 
     def ragged(
         self, policies: Mapping[str, 'pad | Literal["error", "ragged", "sparse"]']
@@ -218,7 +214,7 @@ class Dataset(Samples, FeatureChoices):
         --------
         >>> clicks.ragged({"items": hr.pad(0, length=64)})  # doctest: +SKIP
         """
-        return Dataset(self._native.ragged(native_ragged(policies)))
+        return self._with(self._native.ragged(native_ragged(policies)))
 
     def pack(self, name: str, columns: Iterable[str]) -> "Dataset":
         """Put many scalar columns into one row-major tensor.
@@ -248,54 +244,7 @@ class Dataset(Samples, FeatureChoices):
         >>> flights.pack("x", ["distance", "hour"])  # doctest: +SKIP
         """
         wanted = _validate.names("columns", columns)
-        return Dataset(self._native.pack(_validate.text("name", name), wanted))
-
-    def map(self, ops: Mapping[str, Ops] | None = None, /, **columns: Ops) -> "Dataset":
-        """Decode and change images, in the loader's threads.
-
-        Parameters
-        ----------
-        ops : dict of str to headrace.image.Ops, optional
-            Operations by column, for names that are no keywords.
-        **columns : headrace.image.Ops
-            Operations by column. A column holds encoded images (JPEG, PNG, WebP) as binary,
-            or is a field with a codec whose values are uint8 images.
-
-        Returns
-        -------
-        Dataset
-            With (batch, height, width, channels) uint8 for each of them, or what
-            `headrace.image.to_float` and `layout` say; a column's later operations replace
-            its earlier ones.
-
-        Raises
-        ------
-        InvalidArgument
-            Operations stand in an order that makes no sense, or a column holds no images.
-        NotFound
-            A column is not there.
-
-        Notes
-        -----
-        Loaders apply it; `to_arrow` keeps what is stored. Images of unequal size are an
-        error that names the first two shapes, or what `ragged` says. Random operations are
-        keyed by (seed, epoch, row id): the same on any world size and number of threads.
-
-        Examples
-        --------
-        >>> pets.map(image=hr.image.resize(224, 224) | hr.image.flip())  # doctest: +SKIP
-        """
-        given = (
-            {} if ops is None else _validate.mapping("ops", ops, "a dict of operations")
-        )
-        if twice := sorted(given.keys() & columns.keys()):
-            raise _validate.rejected(
-                "ops", twice, "columns that no keyword names as well"
-            )
-        wanted = native_maps({**given, **columns})
-        if not wanted:
-            raise _validate.rejected("map's columns", columns, "at least one column")
-        return Dataset(self._native.map(wanted))
+        return self._with(self._native.pack(_validate.text("name", name), wanted))
 
     def on_error(self, policy: Literal["raise", "skip", "null"]) -> "Dataset":
         """Say what becomes of bad rows.
@@ -331,7 +280,7 @@ class Dataset(Samples, FeatureChoices):
         --------
         >>> clicks.on_error("skip")  # doctest: +SKIP
         """
-        return Dataset(self._native.on_error(_validate.text("policy", policy)))
+        return self._with(self._native.on_error(_validate.text("policy", policy)))
 
     def loader(
         self,
@@ -440,6 +389,7 @@ class Dataset(Samples, FeatureChoices):
             ),
             to=to,
             pin_memory=pin_memory,
+            functions=self._functions,
         )
 
     @property
@@ -516,12 +466,7 @@ class Dataset(Samples, FeatureChoices):
         Unsupported
             pandas is not installed.
         """
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise Unsupported(
-                "to_pandas needs pandas, which is not installed: pip install pandas"
-            ) from None
+        _validate.installed("to_pandas", "pandas")
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> "polars.DataFrame":
@@ -537,12 +482,9 @@ class Dataset(Samples, FeatureChoices):
         Unsupported
             Polars is not installed.
         """
-        try:
-            import polars
-        except ImportError:
-            raise Unsupported(
-                "to_polars needs polars, which is not installed: pip install polars"
-            ) from None
+        _validate.installed("to_polars", "polars")
+        import polars
+
         frame = polars.from_arrow(self.to_arrow())
         assert isinstance(frame, polars.DataFrame)
         return frame
@@ -570,11 +512,15 @@ class Dataset(Samples, FeatureChoices):
         return reader.__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        return str(self._native)
+        return "".join([str(self._native), *(f".{one}" for one in self._functions)])
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return _from_json, (self._native.to_json(),)
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        text = self._native.to_json()
+        if not self._functions:
+            return _from_json, (text,)
+        return _from_json, (text, cloudpickle.dumps(self._functions))
 
 
-def _from_json(text: str) -> Dataset:
-    return Dataset(_native.Dataset.from_json(text))
+def _from_json(text: str, functions: bytes | None = None) -> Dataset:
+    native = _native.Dataset.from_json(text)
+    return Dataset(native, () if functions is None else pickle.loads(functions))

@@ -101,7 +101,7 @@ class ResourceExhausted(HeadraceError, MemoryError):  # noqa: N818
 
 
 class PeerFailed(HeadraceError, TimeoutError):  # noqa: N818
-    """Another rank failed or did not answer."""
+    """Another process, of a function or a rank, failed or did not answer."""
 
     kind = "PeerFailed"
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from . import _native, _validate
+from .choice import Choice
 from .errors import InvalidArgument, NotFound
 from .features import Features, NumericFeature, VocabularyFeature, standardization
 from .policies import native_codes
@@ -14,14 +15,11 @@ from .progress import shown
 __all__ = ["FeatureChoices"]
 
 
-class FeatureChoices:
+class FeatureChoices(Choice):
     """The methods of a `Dataset` that find features and apply them.
 
     Thread-safety: immutable.
     """
-
-    def __init__(self, native: _native.Dataset) -> None:
-        self._native = native
 
     def fit_features(
         self,
@@ -130,7 +128,7 @@ class FeatureChoices:
             expected = "Features, or a dict of column to (mean, std)"
             for name, pair in _validate.mapping("features", features, expected).items():
                 by[name] = _pair(f"features[{name!r}]", pair)
-        return type(self)(self._native.standardize(by))
+        return self._with(self._native.standardize(by))
 
     def codes(
         self,
@@ -166,7 +164,7 @@ class FeatureChoices:
         >>> flights.codes({"carrier": ["AA", "DL", "UA"]})  # doctest: +SKIP
         """
         by = self._vocabularies(vocabularies, columns)
-        return type(self)(self._native.codes(by))
+        return self._with(self._native.codes(by))
 
     def one_hot(
         self,
@@ -204,7 +202,7 @@ class FeatureChoices:
         >>> flights.one_hot({"origin": ["EWR", "JFK", "LGA"]})  # doctest: +SKIP
         """
         by = self._vocabularies(vocabularies, columns)
-        return type(self)(self._native.one_hot(by))
+        return self._with(self._native.one_hot(by))
 
     def _vocabularies(
         self, given: Any, columns: Iterable[str] | None

@@ -2,23 +2,20 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import pyarrow as pa
-
-from . import _native, _validate
+from . import _forms, _native, _validate
+from ._mapped_loader import MappedLoader
 from .errors import Conflict, InvalidArgument, Unsupported
+from .functions import MappedFunction
 from .progress import shown
 
 if TYPE_CHECKING:
     from .torch import LoaderDataset
 
 __all__ = ["Loader", "native_options"]
-
-Columns = list[tuple[str, Any]]
 
 #: The least and the greatest value of each option that is a number.
 RANGES = {
@@ -65,14 +62,25 @@ class Loader:
         *,
         to: str,
         pin_memory: bool,
+        functions: Sequence[MappedFunction] = (),
     ) -> None:
         _validate.text("to", to, FORMS)
         _validate.boolean("pin_memory", pin_memory)
-        self._convert, self._export = _conversion(to, pin_memory)
+        self._convert, self._export = _conversion(to, pin_memory, bool(functions))
         self._to = to
+        # Functions get tensors, whatever they become.
+        arrow = to == "arrow" and not functions
         with shown("counting rows") as progress:
-            self._native = _native.Loader.make(
-                dataset, **options, arrow=to == "arrow", progress=progress
+            native = _native.Loader.make(
+                dataset, **options, arrow=arrow, progress=progress
+            )
+        self._native: _native.Loader | MappedLoader = native
+        if functions:
+            self._native = MappedLoader(
+                native,
+                functions,
+                world_size=options.get("world_size", 1),
+                loaders=("valid",) if options.get("pad_last") else (),
             )
         self._closed = False
         if to == "jax":
@@ -321,61 +329,32 @@ def _of_environment(value: int | None, variable: str) -> int | None:
         ) from None
 
 
-def _conversion(to: str, pin_memory: bool) -> tuple[Callable[..., Any], _native.Export]:
-    """Return what makes a batch of what `next` gives, and how tensors leave C++."""
+def _conversion(
+    to: str, pin_memory: bool, mapped: bool = False
+) -> tuple[Callable[..., Any], _native.Export]:
+    """Return what makes a batch of what `next` gives, and how tensors leave C++.
+
+    Where functions go over batches (`mapped`), tensors leave as numpy arrays.
+    """
     if pin_memory and to != "torch":
         raise InvalidArgument(f'pin_memory is True and to is "{to}": expected to="torch"')
     if to == "numpy":
-        return _numpy_batch, _native.Export.NUMPY
+        return _forms.numpy_batch, _native.Export.NUMPY
     if to == "arrow":
-        return _arrow_batch, _native.Export.NUMPY
+        return _forms.arrow_batch, _native.Export.NUMPY
+    dlpack = _native.Export.NUMPY if mapped else _native.Export.DLPACK
     if to == "torch":
         from . import torch
 
+        if mapped:
+            return torch.array_converter(pin_memory), _native.Export.NUMPY
         return torch.converter(pin_memory), _native.Export.WHOLE
     if to == "jax":
         from . import jax
 
-        return jax.converter(), _native.Export.DLPACK
+        return jax.converter(), dlpack
     if to == "tensorflow":
         from . import tensorflow
 
-        return tensorflow.converter(), _native.Export.DLPACK
+        return tensorflow.converter(), dlpack
     raise _validate.rejected("to", to, FORMS)
-
-
-def _numpy_batch(rows: int, columns: Columns) -> dict[str, np.ndarray[Any, Any]]:
-    return {
-        name: _objects(column) if isinstance(column, _native.ArrowColumn) else column
-        for name, column in columns
-    }
-
-
-def _objects(column: _native.ArrowColumn) -> np.ndarray[Any, Any]:
-    values = pa.array(column)
-    objects = np.empty(len(values), dtype=object)
-    objects[:] = values.to_pylist()
-    return objects
-
-
-def _arrow_batch(rows: int, columns: Columns) -> pa.RecordBatch:
-    tensors = dict(columns)
-    arrays: dict[str, pa.Array] = {}
-    for name, column in columns:
-        offsets = tensors.get(f"{name}_offsets")
-        if isinstance(column, _native.ArrowColumn):
-            arrays[name] = pa.array(column)
-        elif isinstance(offsets, np.ndarray) and len(offsets) == rows + 1:
-            values = _tensor_array(column)
-            arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), values)
-        elif not (name.endswith("_offsets") and len(column) == rows + 1):
-            arrays[name] = _tensor_array(column)
-    return pa.RecordBatch.from_pydict(arrays)
-
-
-def _tensor_array(tensor: np.ndarray[Any, Any]) -> pa.Array:
-    """Return an array that shares the tensor's memory; bools are packed into bits."""
-    array = pa.array(tensor.reshape(-1))
-    for size in reversed(tensor.shape[1:]):
-        array = pa.FixedSizeListArray.from_arrays(array, size)
-    return array

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from . import _native, _validate
+from .choice import Choice
 
 __all__ = ["Samples", "table_of"]
 
@@ -19,11 +20,8 @@ def table_of(scan: _native.ScanBatches, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches, schema)
 
 
-class Samples:
+class Samples(Choice):
     """What a Dataset can do with its rows as such."""
-
-    def __init__(self, native: _native.Dataset) -> None:
-        self._native = native
 
     def split(
         self,
@@ -80,7 +78,7 @@ class Samples:
             _validate.text("by", by, "a column name or None")
         seed = _validate.integer("seed", seed, 0, 2**64 - 1)
         return {
-            name: type(self)(native)
+            name: self._with(native)
             for name, native in self._native.split(shares, by, seed)
         }
 

@@ -5,7 +5,7 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import headrace as hr
 import numpy as np
@@ -22,6 +22,20 @@ DTYPES = (
 NAMES = [f"name {i % 7}" for i in range(ROWS)]
 
 Check = Callable[[Adapter, Path], None]
+
+
+class Field(NamedTuple):
+    """A column that a function returns."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Declared(NamedTuple):
+    """What a function returns."""
+
+    fields: list[Field]
 
 
 def write(folder: Path) -> None:
@@ -356,6 +370,61 @@ def an_empty_batch_tells_dtypes_and_shapes(adapter: Adapter, folder: Path) -> No
             assert empty[name].shape[0] == (1 if name == "tags_offsets" else 0)
 
 
+def functions(adapter: Adapter, folder: Path) -> None:
+    """What functions return is delivered as what is read is, and resumes."""
+    dataset = hr.open(folder).select("id", "float32", "vector", "bool", "name")
+
+    def function(batch: dict[str, Any]) -> dict[str, Any]:
+        rows = len(batch["float32"])
+        return {
+            "float32": batch["float32"] * 2,
+            "bool": ~batch["bool"],
+            "half": np.broadcast_to(np.float16(1.5), (rows, 2, 3)),
+            "text": [name + "!" for name in batch["name"]],
+        }
+
+    fields = [
+        Field("float32", "float32", ()),
+        Field("bool", "bool", ()),
+        Field("half", "float16", (2, None)),
+        Field("text", "string", ()),
+    ]
+    for processes in (0, 1):
+        mapped = dataset.map_batches(
+            function,
+            columns=["float32", "bool", "name"],
+            schema=Declared(fields),
+            processes=processes,
+        )
+        with loader(adapter, mapped) as batches:
+            empty = batches._empty()
+            whole = list(batches)
+            batches.set_epoch(0)
+            list(itertools.islice(batches, 4))
+            state = batches.state_dict()
+            batches.load_state_dict(state)
+            assert ids(adapter, batches) == ids(adapter, whole[4:])
+        assert ids(adapter, whole) == ids(adapter, epoch(adapter, dataset))
+        names = ["id", "float32", "vector", "bool", "half", "text"]
+        assert list(empty) == list(whole[0]) == names
+        for name in names[:-1]:
+            assert empty[name].dtype == whole[0][name].dtype
+            assert empty[name].shape[0] == 0
+        for batch in whole:
+            order = np.array(ids(adapter, [batch]))
+            for tensor in list(batch.values())[:-1]:
+                assert adapter.pointer(tensor) % 64 == 0
+            floats = adapter.array(batch["float32"])
+            np.testing.assert_array_equal(floats, order % 100 * 2)
+            np.testing.assert_array_equal(adapter.array(batch["bool"]), order % 100 == 0)
+            half = adapter.array(batch["half"])
+            assert half.dtype == np.float16
+            assert half.shape == (len(order), 2, 3)
+            assert (half == 1.5).all()
+            expected = [NAMES[i] + "!" for i in order.tolist()]
+            assert adapter.texts(batch["text"], str) == expected
+
+
 ALL: tuple[Check, ...] = (
     every_dtype,
     bfloat16,
@@ -376,4 +445,5 @@ ALL: tuple[Check, ...] = (
     bad_rows_are_left_out,
     a_closed_loader_refuses,
     an_older_iterator_refuses,
+    functions,
 )

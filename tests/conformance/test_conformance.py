@@ -24,7 +24,7 @@ def test_conformance(adapter: str, subtests: pytest.Subtests) -> None:
         with subtests.test(msg=result["check"]):
             assert result["failure"] is None, result["failure"]
     assert done.returncode == 0, done.stderr
-    assert len(results) == 19
+    assert len(results) == 20
 
 
 @pytest.mark.parametrize("adapter", FRAMEWORKS)

@@ -33,7 +33,7 @@ PUBLIC_MODULES = ["headrace", "headrace.errors", "headrace.torch"]
 
 def members(owner: type) -> Iterator[tuple[str, object]]:
     """Return the public members of a class, its magic methods, and what it is made of."""
-    parts = [base for base in owner.__bases__ if base.__module__ == "headrace.samples"]
+    parts = [base for base in owner.__bases__ if base.__module__.startswith("headrace.")]
     for name, value in [item for part in (owner, *parts) for item in vars(part).items()]:
         if name.startswith("__") and inspect.isfunction(value) and value.__doc__:
             yield name, value

@@ -84,6 +84,28 @@ with make(dataset.select("id", "x"), shuffle=False) as loader:
             np.testing.assert_array_equal(other["x"], x)
 """
 
+FUNCTIONS = """
+def function(batch):
+    return {"id": batch["id"], "x": batch["x"].astype("float64")}
+
+class Schema:
+    class Id:
+        name, dtype, shape = "id", "int32", ()
+    class X:
+        name, dtype, shape = "x", "float64", (4,)
+    fields = [Id, X]
+
+mapped = dataset.select("id", "x").map_batches(function, schema=Schema)
+try:
+    make(mapped)  # what a function returns is looked at before the first batch
+except hr.errors.InvalidArgument as error:
+    assert '"x" (float64)' in str(error)
+else:
+    raise AssertionError("it was narrowed")
+with jax.enable_x64(True), make(mapped) as loader:
+    assert next(iter(loader))["x"].dtype == "float64"
+"""
+
 X64 = """
 chosen = dataset.select("wide")
 with jax.enable_x64(True):
@@ -122,6 +144,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(PYTREE, id="batches_are_pytrees"),
         pytest.param(TRAINS, id="training_resumes_to_equal_weights"),
         pytest.param(DONATED, id="donated_arrays_hurt_no_others"),
+        pytest.param(FUNCTIONS, id="64_bits_that_functions_return_are_refused"),
         pytest.param(X64, id="64_bits_are_looked_at_in_every_batch"),
     ],
 )

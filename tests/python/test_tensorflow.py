@@ -16,6 +16,7 @@ BEGIN = """
 import itertools
 import sys
 import time
+sys.path.insert(0, sys.argv[2])
 import headrace as hr
 import numpy as np
 import tensorflow as tf
@@ -73,6 +74,34 @@ with make(chosen.on_error("skip"), drop_last=True) as loader:
 with make(chosen, pad_last=True) as loader:
     spec = loader.to_tf_dataset().element_spec
     assert spec["valid"].shape.as_list() == [None] and spec["valid"].dtype == tf.bool
+"""
+
+FUNCTIONS = """
+from mapping import declare
+
+def function(batch):
+    x = batch["a"] + batch["b"]
+    return {"y": np.stack([x, x], 1), "z": x[:, None] * np.ones(3), "t": batch["name"]}
+
+schema = declare(y=("float32", 2), z=("float64", None), t="string")
+mapped = dataset.select("id", "a", "b", "name").map_batches(
+    function, columns=["a", "b", "name"], schema=schema, processes=1
+)
+with make(mapped) as loader:
+    batches = loader.to_tf_dataset()
+    spec = batches.element_spec
+    shapes = {name: (of.shape.as_list(), of.dtype.name) for name, of in spec.items()}
+    assert shapes == {
+        "id": ([None], "int64"),
+        "y": ([None, 2], "float32"),
+        "z": ([None, None], "float64"),
+        "t": ([None], "string"),
+    }, shapes
+    expected = ids(make(dataset.select("id")))
+    came = list(batches)
+    assert ids(came) == expected
+    assert all(batch["z"].shape[1] == 3 for batch in came)
+    assert loader.epoch == 1
 """
 
 EPOCHS = """
@@ -228,7 +257,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(program: str, path: Path) -> str:
     """Run a program; what it printed to stderr."""
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + program, str(path)],
+        [sys.executable, "-c", BEGIN + program, str(path), str(Path(__file__).parent)],
         capture_output=True,
         text=True,
         timeout=240,
@@ -241,6 +270,7 @@ def run(program: str, path: Path) -> str:
     "program",
     [
         pytest.param(SPEC, id="element_spec"),
+        pytest.param(FUNCTIONS, id="what_functions_return"),
         pytest.param(EPOCHS, id="an_iteration_is_a_pass"),
         pytest.param(STATE, id="resumes_at_every_batch"),
         pytest.param(PASSES, id="older_and_closed_passes_are_refused"),

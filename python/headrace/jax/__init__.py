@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .. import _native
+from .._forms import Columns, is_text
 from ..errors import InvalidArgument, Unsupported
 
 try:
@@ -19,8 +19,6 @@ except ImportError:
     raise Unsupported("JAX is not installed: pip install 'headrace[jax]'") from None
 
 __all__: list[str] = []
-
-Columns = list[tuple[str, Any]]
 
 #: What JAX has for dtypes that need `jax_enable_x64`.
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32"}
@@ -37,9 +35,7 @@ def converter() -> Callable[[int, Columns], dict[str, Any]]:
         if jax.dtypes.canonicalize_dtype(np.int64) != np.int64:  # it would cut them off
             columns = _without_64_bits(columns)
         return {
-            name: pa.array(column).to_pylist()
-            if isinstance(column, _native.ArrowColumn)
-            else from_dlpack(column)
+            name: pa.array(column).to_pylist() if is_text(column) else from_dlpack(column)
             for name, column in columns
         }
 
@@ -73,7 +69,7 @@ def _without_64_bits(columns: Columns) -> Columns:
 
 def _dtype(column: Any) -> str:
     """Return a tensor's dtype; nothing for what numpy lacks, which is no 64 bits."""
-    if isinstance(column, _native.ArrowColumn):
+    if is_text(column):
         return ""
     try:
         return np.from_dlpack(column).dtype.name

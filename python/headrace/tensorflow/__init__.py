@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .. import _native
+from .._forms import Columns, is_text
 from ..errors import HeadraceError, Unsupported
 from ..loader import Loader
 
@@ -27,7 +27,6 @@ except ImportError:
 
 __all__: list[str] = []
 
-Columns = list[tuple[str, Any]]
 Batch = dict[str, tf.Tensor]
 
 
@@ -42,7 +41,7 @@ def converter() -> Callable[[int, Columns], Batch]:
 
 def _tensor(column: Any) -> tf.Tensor:
     """Return a tensor on the CPU that shares the memory; a copy of strings."""
-    if isinstance(column, _native.ArrowColumn):
+    if is_text(column):
         return tf.constant(pa.array(column).to_pylist(), tf.string)
     return from_dlpack(column.__dlpack__())
 

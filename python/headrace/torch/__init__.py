@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from .. import _native
+from .._forms import Columns, is_text
 from ..errors import Unsupported
 from ..loader import Loader
 
@@ -36,6 +37,23 @@ def converter(
         names, tensors, steps = whole.tensors
         step = first // rows if rows else 0
         return dict(zip(names, tensors[step::steps], strict=True))
+
+    return convert
+
+
+def array_converter(pin_memory: bool) -> Callable[[int, Columns], Batch]:
+    """Return what makes a dict of tensors that share the memory of numpy arrays."""
+    pin = pin_memory and torch.cuda.is_available()
+
+    def convert(rows: int, columns: Columns) -> Batch:
+        batch: Batch = {}
+        for name, column in columns:
+            if is_text(column):
+                batch[name] = pa.array(column).to_pylist()
+            else:
+                tensor = torch.from_numpy(column)
+                batch[name] = tensor.pin_memory() if pin else tensor
+        return batch
 
     return convert
 
