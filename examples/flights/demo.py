@@ -101,6 +101,11 @@ def main() -> None:
 
     heading("Measure the loader alone")
     subprocess.run([headrace(), "bench", str(LAKE), "--batch-size", "1024"], check=True)
+
+    heading("Train on images: handwritten digits, stored as PNG, shifted at random")
+    digits = HERE.parent / "digits" / "train.py"
+    command = [sys.executable, str(digits), str(FOLDER / "digits")]
+    subprocess.run(command, check=True)
     print(f"\nDone in {time.perf_counter() - begin:.0f} s.")
 
 

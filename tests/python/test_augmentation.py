@@ -16,9 +16,6 @@ ORDER: dict[str, Any] = {"batch_size": 4, "seed": 7, "streams": 4}
 
 Pictures = dict[int, bytes]
 
-#: Held until loaders hand samples' keys to decoders.
-keyed = pytest.mark.xfail(strict=True, reason="loaders do not key samples yet")
-
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> hr.Dataset:
@@ -47,7 +44,6 @@ def epoch(dataset: hr.Dataset, world_size: int = 1, **options: Any) -> Pictures:
     return found
 
 
-@keyed
 def test_rows_have_pictures_of_their_own(lake: hr.Dataset) -> None:
     assert len(set(epoch(lake).values())) == ROWS
 
@@ -72,7 +68,6 @@ def test_pictures_are_the_same_in_any_selection_of_rows(lake: hr.Dataset) -> Non
     assert found == {row: whole[row] for row in range(20, ROWS)}
 
 
-@keyed
 def test_pictures_differ_from_epoch_to_epoch_and_by_seed(lake: hr.Dataset) -> None:
     first, second = epoch(lake), epoch(lake, epoch=1)
     assert all(first[row] != second[row] for row in range(ROWS))
@@ -100,7 +95,6 @@ def test_pictures_are_the_same_after_resuming(lake: hr.Dataset) -> None:
     assert found == epoch(lake)
 
 
-@keyed
 def test_two_columns_of_a_row_are_cropped_alike(tmp_path: Path) -> None:
     cell = pictures.encode(pictures.photo(60, 80), "PNG")
     written = pictures.write(tmp_path, [cell] * 8).to_arrow()
