@@ -128,13 +128,12 @@ class ProcessLoader {
       });
     });
     if (IsOver(pass)) return std::nullopt;
-    std::optional<BatchPart> part =
-        Locked([&](Loader& loader) -> Result<std::optional<BatchPart>> {
-          if (pass != pass_) return Stale();
-          return loader.NextPart();
-        });
-    ended_ = !part;
-    return part;
+    return Locked([&](Loader& loader) -> Result<std::optional<BatchPart>> {
+      if (pass != pass_) return Stale();
+      ARROW_ASSIGN_OR_RAISE(auto part, loader.NextPart());
+      ended_ = !part;  // under the lock: it is this pass's end, not that of the next one
+      return part;
+    });
   }
 
   /// Asks until it is so, and looks for Ctrl-C between.

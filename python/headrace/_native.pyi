@@ -7,12 +7,11 @@ from typing import Annotated, Any
 import numpy
 from numpy.typing import NDArray
 
+
 class ArrowColumn:
     """An Arrow array, for pyarrow."""
 
-    def __arrow_c_array__(
-        self, requested_schema: object | None = None
-    ) -> tuple[object, object]:
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """Capsules of the Arrow C data interface: no copy."""
 
 class WholeBatch:
@@ -20,12 +19,14 @@ class WholeBatch:
 
     @property
     def rows(self) -> int: ...
+
     @property
     def tensors(self) -> Any:
         """What a framework made of it; None at first."""
 
     @tensors.setter
     def tensors(self, value: Any, /) -> None: ...
+
     def lines(self) -> list[tuple[list[str], int, Any]]:
         """
         The columns, [(names, distance, column), ...]. (batch,) tensors of one dtype that lie in one memory at equal distances come together, as a flat capsule with `distance` elements from the first of one to that of the next.
@@ -59,6 +60,7 @@ class ScanSummary:
     """What a scan will touch."""
 
     def to_json(self) -> str: ...
+
     def __str__(self) -> str: ...
 
 class ScanBatches:
@@ -81,19 +83,25 @@ class Dataset:
     def select(self, columns: Sequence[str], row_id: bool = False) -> Dataset: ...
 
     def where(self, filter: str) -> Dataset: ...
+
     def where_serialized(self, expression: bytes) -> Dataset: ...
+
     def cast(self, types: Mapping[str, str]) -> Dataset: ...
+
     def nulls(self, policies: Mapping[str, tuple[str, object]]) -> Dataset: ...
-    def ragged(
-        self, policies: Mapping[str, tuple[str, object, int | None]]
-    ) -> Dataset: ...
+
+    def ragged(self, policies: Mapping[str, tuple[str, object, int | None]]) -> Dataset: ...
+
     def codes(self, policies: Mapping[str, Sequence[object] | None]) -> Dataset: ...
 
     def one_hot(self, policies: Mapping[str, Sequence[object] | None]) -> Dataset: ...
 
     def standardize(self, policies: Mapping[str, tuple[float, float]]) -> Dataset: ...
 
+    def map(self, ops: Mapping[str, str]) -> Dataset: ...
+
     def pack(self, name: str, columns: Sequence[str]) -> Dataset: ...
+
     def on_error(self, policy: str) -> Dataset: ...
 
     def split(self, fractions: Sequence[tuple[str, float]], by: str | None, seed: int) -> list[tuple[str, Dataset]]: ...
@@ -102,15 +110,20 @@ class Dataset:
         """The rows of ids, int64 in native order."""
 
     def count_rows(self) -> int: ...
+
     def explain(self) -> ScanSummary: ...
 
     def scan(self, decode: bool) -> ScanBatches: ...
 
     @property
     def fingerprint(self) -> str: ...
+
     def to_json(self) -> str: ...
+
     def __str__(self) -> str: ...
+
     def __arrow_c_schema__(self) -> object: ...
+
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 class Features:
@@ -126,6 +139,12 @@ class Features:
 
     def __str__(self) -> str: ...
 
+def complete_image_ops(json: str) -> str:
+    """JSON of image operations, checked, with every parameter."""
+
+def image_ops_text(json: str) -> str:
+    """Image operations as Python writes them."""
+
 class Export(enum.Enum):
     """How tensors leave C++."""
 
@@ -139,25 +158,8 @@ class Loader:
     """headrace::Loader, bound to its process."""
 
     @staticmethod
-    def make(
-        dataset: Dataset,
-        *,
-        batch_size: int | None = None,
-        shuffle: bool | None = None,
-        seed: int | None = None,
-        epoch: int | None = None,
-        streams: int | None = None,
-        shuffle_window_rows: int | None = None,
-        rank: int | None = None,
-        world_size: int | None = None,
-        drop_last: bool | None = None,
-        pad_last: bool | None = None,
-        num_threads: int | None = None,
-        memory_budget: int | None = None,
-        arrow: bool = False,
-        trace: str = "",
-        progress: object | None = None,
-    ) -> Loader: ...
+    def make(dataset: Dataset, *, batch_size: int | None = None, shuffle: bool | None = None, seed: int | None = None, epoch: int | None = None, streams: int | None = None, shuffle_window_rows: int | None = None, rank: int | None = None, world_size: int | None = None, drop_last: bool | None = None, pad_last: bool | None = None, num_threads: int | None = None, memory_budget: int | None = None, arrow: bool = False, trace: str = '', progress: object | None = None) -> Loader: ...
+
     def next(self, to: Export, number: int) -> Any | None:
         """
         (rows, [(name, column), ...]) of a pass, or as WHOLE (rows, first row, whole); None at its end.
@@ -173,11 +175,18 @@ class Loader:
         """Begins a pass and returns its number."""
 
     def steps(self) -> int: ...
+
     def set_epoch(self, epoch: int) -> None: ...
+
     def state_json(self) -> str: ...
+
     def load_state_json(self, json: str) -> None: ...
+
     @property
     def epoch(self) -> int: ...
+
     def stats_json(self) -> str: ...
+
     def __str__(self) -> str: ...
+
     def close(self) -> None: ...
