@@ -49,6 +49,7 @@ Field ToField(const PyField& given) {
 
 PyField FromField(const Field& field) {
   std::vector<std::optional<int64_t>> shape;
+  shape.reserve(field.shape.size());
   for (const int64_t dimension : field.shape) {
     shape.push_back(dimension == Field::kVaries ? std::nullopt
                                                 : std::optional(dimension));
@@ -59,6 +60,7 @@ PyField FromField(const Field& field) {
 
 Schema Make(const std::vector<PyField>& given) {
   std::vector<Field> fields;
+  fields.reserve(given.size());
   for (const PyField& field : given) fields.push_back(ToField(field));
   return Unwrap(Schema::Make(std::move(fields)));
 }
@@ -104,9 +106,11 @@ std::vector<ArrowColumn> EncodeValues(const Schema& schema, const std::string& n
     const auto& [dtype, shape, bytes] = *given[i];
     auto known = DTypeOfName(dtype);
     if (!known.ok()) {
-      Raise(Error(ErrorKind::kInvalidArgument,
-                  "field " + name + " must be of dtype " + schema.Find(name)->dtype +
-                      ", found " + dtype + " in row " + std::to_string(i)));
+      std::string what = "field " + name;
+      what += " must be of dtype " + schema.Find(name)->dtype;
+      what += ", found " + dtype;
+      what += " in row " + std::to_string(i);
+      Raise(Error(ErrorKind::kInvalidArgument, what));
     }
     values[i].dtype = *known;
     values[i].shape = shape;

@@ -1,5 +1,10 @@
-#include <jerror.h>
+// libjpeg's headers need those before them.
+// clang-format off
+#include <cstddef>
+#include <cstdio>
 #include <jpeglib.h>
+#include <jerror.h>
+// clang-format on
 
 #include <csetjmp>
 #include <cstdlib>

@@ -150,6 +150,7 @@ Result<std::shared_ptr<arrow::Array>> DecodedReader::Decode(
     size_t column, const arrow::Array& values) const {
   const Column& c = columns_[column];
   std::vector<std::optional<std::span<const uint8_t>>> cells;
+  cells.reserve(static_cast<size_t>(values.length()));
   for (int64_t i = 0; i < values.length(); ++i) {
     cells.push_back(schema::TextAt(values, i));
   }

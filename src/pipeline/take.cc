@@ -135,10 +135,9 @@ class Taking {
     for (size_t c = 0; c < columns.size(); ++c) {
       arrow::ArrayVector parts;
       for (arrow::ArrayVector& group : read) parts.push_back(std::move(group[c]));
-      ARROW_ASSIGN_OR_RAISE(taken.emplace_back(), Column(c, std::move(parts), places));
+      ARROW_ASSIGN_OR_RAISE(taken.emplace_back(), Column(c, parts, places));
     }
-    return arrow::Table::Make(dataset_.schema, std::move(taken),
-                              static_cast<int64_t>(ids.size()));
+    return arrow::Table::Make(dataset_.schema, taken, static_cast<int64_t>(ids.size()));
   }
 
  private:
@@ -158,7 +157,7 @@ class Taking {
 
   /// A column of the result, out of those of the groups.
   Result<std::shared_ptr<arrow::Array>> Column(
-      size_t c, arrow::ArrayVector parts,
+      size_t c, const arrow::ArrayVector& parts,
       const std::shared_ptr<arrow::Array>& places) const {
     const auto& field = dataset_.schema->field(static_cast<int>(c));
     if (parts.empty()) return arrow::MakeEmptyArray(field->type());

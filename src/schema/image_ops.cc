@@ -282,8 +282,9 @@ Result<ImageOp> OpFromJson(const json& j) {
   ARROW_RETURN_NOT_OK(from_json.status);
   for (const auto& [key, value] : j.items()) {
     if (from_json.taken.contains(key)) continue;
-    return Error(ErrorKind::kInvalidArgument,
-                 name + ": there is no parameter \"" + key + "\"");
+    std::string what = name;
+    what += ": there is no parameter \"" + key + "\"";
+    return Error(ErrorKind::kInvalidArgument, what);
   }
   ARROW_RETURN_NOT_OK(schema::CheckImageOp(op));
   return op;

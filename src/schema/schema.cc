@@ -237,6 +237,7 @@ Result<std::shared_ptr<arrow::DataType>> StoredType(const Field& field) {
   if (varying == 0) return arrow::extension::fixed_shape_tensor(value, field.shape);
   if (field.shape.size() == 1) return arrow::list(value);
   std::vector<std::optional<int64_t>> uniform;
+  uniform.reserve(field.shape.size());
   for (const int64_t dimension : field.shape) {
     uniform.push_back(dimension == Field::kVaries ? std::nullopt
                                                   : std::optional(dimension));

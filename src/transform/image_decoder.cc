@@ -214,8 +214,8 @@ class ImageRun {
       return 1;
     }
     int scale = 1;
-    while (scale < 8 && taken.height >= 2 * scale * height &&
-           taken.width >= 2 * scale * width) {
+    while (scale < 8 && taken.height >= int64_t{2} * scale * height &&
+           taken.width >= int64_t{2} * scale * width) {
       scale *= 2;
     }
     return scale;

@@ -10,7 +10,13 @@ namespace {
 using Table = std::array<uint8_t, 256>;
 
 uint8_t Level(double value) {
-  return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0) + 0.5);
+  return static_cast<uint8_t>(std::lround(std::clamp(value, 0.0, 255.0)));
+}
+
+// The nearest level of a number from 0 to 255, without a call.
+uint8_t Nearest(float value) {
+  const float above = value + 0.5F;
+  return static_cast<uint8_t>(above);
 }
 
 float Luma(const uint8_t* rgb) {
@@ -67,7 +73,7 @@ void Saturate(double factor, const Packed& image) {
     const float gray = Luma(pixel);
     for (int c = 0; c < 3; ++c) {
       const float value = gray + (static_cast<float>(pixel[c]) - gray) * f;
-      pixel[c] = static_cast<uint8_t>(std::clamp(value, 0.0F, 255.0F) + 0.5F);
+      pixel[c] = Nearest(std::clamp(value, 0.0F, 255.0F));
     }
   }
 }
@@ -89,7 +95,7 @@ void TurnHue(float sixths, uint8_t* pixel) {
     const float whole = static_cast<float>(static_cast<int>(turned / 6));
     const float from_corner = std::abs(turned - 6 * whole - 3);
     const float share = std::clamp(2 - from_corner, 0.0F, 1.0F);
-    pixel[c] = static_cast<uint8_t>(greatest - chroma * (1 - share) + 0.5F);
+    pixel[c] = Nearest(greatest - chroma * (1 - share));
   }
 }
 

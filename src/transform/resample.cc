@@ -75,8 +75,10 @@ int32_t WeighPixel(const Axis& axis, int64_t i, double* weights) {
   const double scale = (axis.to - axis.from) / static_cast<double>(axis.out);
   const double center = axis.from + (static_cast<double>(i) + 0.5) * scale;
   const double support = axis.Support();
-  const auto begin = std::max<int64_t>(0, static_cast<int64_t>(center - support + 0.5));
-  const auto end = std::min(axis.in, static_cast<int64_t>(center + support + 0.5));
+  const auto begin =
+      std::max<int64_t>(0, static_cast<int64_t>(std::floor(center - support + 0.5)));
+  const auto end =
+      std::min(axis.in, static_cast<int64_t>(std::floor(center + support + 0.5)));
   const int64_t count = std::min(end - begin, 2 * axis.Pairs());
   const double shrink = 1 / axis.Stretch();
   double sum = 0;
@@ -154,7 +156,7 @@ void ResampleRow(const uint8_t* in, const Kernels& kernels, int64_t width, uint8
           _mm_unpacklo_epi8(LoadPixel(pixel), LoadPixel(pixel + kChannels));
       sums = _mm_add_epi32(
           sums, _mm_madd_epi16(_mm_unpacklo_epi8(pair, zero), LoadWeights(weights)));
-      pixel += 2 * kChannels;
+      pixel += int64_t{2} * kChannels;
       weights += 2;
     }
     const __m128i levels = _mm_packs_epi32(_mm_sra_epi32(sums, bits), zero);
