@@ -29,7 +29,8 @@ TEST(SharedWork, IsDoneOnceWithHelpersAndWithout) {
                     .ok());
     for (const auto& times : done) EXPECT_EQ(1, times);
     EXPECT_FALSE(shared.HasWork());
-    shared.Help();  // nothing happens
+    shared.Help();    // nothing happens
+    threads.clear();  // those that come late find nothing, while it is still there
   }
 }
 
@@ -57,6 +58,7 @@ TEST(SharedWork, WaitsForItsHelpers) {
   });
   EXPECT_TRUE(status.ok());
   EXPECT_TRUE(first_ended);
+  helper.join();
 }
 
 TEST(SharedWork, ReturnsTheFirstFailure) {
@@ -71,6 +73,7 @@ TEST(SharedWork, ReturnsTheFirstFailure) {
     return Error(ErrorKind::kCorrupt, std::to_string(i));
   });
   EXPECT_EQ("100", MessageOf(status));
+  threads.clear();
 }
 
 }  // namespace
