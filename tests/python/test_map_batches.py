@@ -285,7 +285,6 @@ def test_a_loaders_own_valid_is_kept_and_given_where_named(
     assert list(load(named, pad_last=True)[0]) == ["id", "x", "y"]
 
 
-@pytest.mark.skipif(not hasattr(hr, "Schema"), reason="there are no schemas yet")
 def test_a_schema_says_what_functions_return(numbers: hr.Dataset) -> None:
     fields = [
         hr.Field("y", "float32", (2,)),

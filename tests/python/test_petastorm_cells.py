@@ -59,25 +59,11 @@ def digest(array: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("field", fields("ndarrays"), ids=lambda field: field.name)
-def test_ndarrays_are_what_petastorm_reads(field: hr.Field) -> None:
-    wanted = [row[field.name] for row in expected("ndarrays")["read_make_reader"]]
-    values = read("ndarrays", field)
-    assert len(values) == len(wanted) == 8
-    for value, one in zip(values, wanted, strict=True):
-        if one is None:
-            assert value is None
-            continue
-        assert value is not None
-        assert list(value.shape) == one["shape"]
-        assert digest(value) == one["sha256_c_order_little_endian"]
-
-
-@pytest.mark.parametrize("field", fields("images"), ids=lambda field: field.name)
-def test_images_are_what_petastorm_reads(field: hr.Field) -> None:
-    wanted = [row[field.name] for row in expected("images")["read_make_reader"]]
-    values = read("images", field)
-    assert len(values) == len(wanted) == 6
+def check(store: str, field: hr.Field, rows: int) -> None:
+    """Hold a field's values against what was read back."""
+    wanted = [row[field.name] for row in expected(store)["read_make_reader"]]
+    values = read(store, field)
+    assert len(values) == len(wanted) == rows
     for value, one in zip(values, wanted, strict=True):
         if one is None:
             assert value is None
@@ -85,8 +71,18 @@ def test_images_are_what_petastorm_reads(field: hr.Field) -> None:
         assert value is not None
         assert list(value.shape) == one["shape"]
         # libjpeg's versions differ in the last bits.
-        if field.codec == "png":
+        if field.codec != "jpeg":
             assert digest(value) == one["sha256_c_order_little_endian"]
+
+
+@pytest.mark.parametrize("field", fields("ndarrays"), ids=lambda field: field.name)
+def test_ndarrays_are_what_petastorm_reads(field: hr.Field) -> None:
+    check("ndarrays", field, 8)
+
+
+@pytest.mark.parametrize("field", fields("images"), ids=lambda field: field.name)
+def test_images_are_what_petastorm_reads(field: hr.Field) -> None:
+    check("images", field, 6)
 
 
 def test_jpegs_are_near_what_they_were_made_of() -> None:
@@ -94,12 +90,12 @@ def test_jpegs_are_near_what_they_were_made_of() -> None:
         next(field for field in fields("images") if field.name == name)
         for name in ("png_rgb", "jpeg_rgb_q95")
     )
-    # Both are of the same kind of noise: a JPEG of quality 95 stays near its own mean.
     for a, b in zip(read("images", png), read("images", jpeg), strict=True):
         assert a is not None
         assert b is not None
         assert a.shape == b.shape == (12, 16, 3)
-        assert b.std() > 0
+        # Channels in another order are 32 levels apart and more.
+        assert np.abs(a.astype(int) - b).mean() < 6
 
 
 @pytest.mark.parametrize("name", ["nd_int32", "cz_float64", "png_rgb16"])
