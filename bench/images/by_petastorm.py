@@ -5,7 +5,6 @@ be done there (https://github.com/uber/petastorm/blob/master/README.rst); its pr
 the interpreter's lock.
 """
 
-import io
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,17 +14,22 @@ warnings.simplefilter("ignore")  # its pyarrow calls are deprecated by the pinne
 import numpy as np  # noqa: E402
 from petastorm import TransformSpec, make_batch_reader  # noqa: E402  # before torch
 from petastorm.pytorch import BatchedDataLoader  # noqa: E402
-from PIL import Image  # noqa: E402
 from protocol import BATCH_SIZE, SIZE, measure, parse_job  # noqa: E402
 
 
-def decode(frame: Any) -> Any:
+def decode(frame: Any, size: tuple[int, int] = (SIZE, SIZE)) -> Any:
     """Replace a frame's encoded images by pixels."""
+    # What a process of its pool gets of this script is this function alone.
+    import io
+
+    import numpy as np
+    from PIL import Image
+
     frame["image"] = [
         np.asarray(
             Image.open(io.BytesIO(cell))
             .convert("RGB")
-            .resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+            .resize(size, Image.Resampling.BILINEAR)
         )
         for cell in frame["image"]
     ]

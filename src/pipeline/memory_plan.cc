@@ -175,8 +175,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
           window::FixedColumnBytes(columns[c].stored_dtype, window_per_stream);
       plan.batch_row_bytes += ByteWidth(columns[c].dtype) + 1;
     } else {
-      any_gathered = true;
-      plan.window_row_bytes += value;
+      const bool cells = columns[c].holds_cells();
+      any_gathered |= !cells;
+      plan.window_row_bytes += value + (cells ? window::kCellBytes : 0);
       plan.batch_row_bytes += BatchBytes(columns[c], value);
     }
   }

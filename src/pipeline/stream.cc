@@ -50,6 +50,11 @@ Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* plac
     if (!window->is_fixed(column)) return std::nullopt;
     return window->SlotOf(column, base);
   };
+  sink.cell_slot_of = [&](size_t column) -> Result<std::optional<window::CellSlot>> {
+    ARROW_RETURN_NOT_OK(check_stop());
+    if (!window->is_cells(column)) return std::nullopt;
+    return window->CellSlotOf(column, base);
+  };
   for (const plan::Run& run : runs) {
     ARROW_RETURN_NOT_OK(reader_.Read(context_->scan->Ref(run.block, context_->survivors),
                                      run.first_survivor, run.rows, sink));

@@ -6,14 +6,16 @@
 #include <string>
 #include <utility>
 
+#include "reader/cell_source.h"
+
 namespace headrace::reader {
 namespace {
 
 using parquet::internal::RecordReader;
 
-class BytesSource : public ColumnSource {
+class RecordSource : public ColumnSource {
  public:
-  BytesSource(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
+  RecordSource(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
               ChunkPages pages, int64_t first_row, std::shared_ptr<arrow::DataType> type)
       : pool_(context.pool),
         counters_(context.counters),
@@ -82,6 +84,49 @@ class BytesSource : public ColumnSource {
   std::shared_ptr<RecordReader> records_;
   int64_t pending_skip_;
   int64_t page_left_ = 0;  // rows of loaded pages that were not consumed
+};
+
+/// Reads in the way that is asked for first.
+class BytesSource : public ColumnSource {
+ public:
+  BytesSource(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
+              ChunkPages pages, int64_t first_row, std::shared_ptr<arrow::DataType> type)
+      : context_(context),
+        descriptor_(descriptor),
+        pages_(std::move(pages)),
+        first_row_(first_row),
+        type_(std::move(type)) {}
+
+  Result<std::shared_ptr<arrow::Array>> Read(int64_t rows) override {
+    if (way_ == nullptr) {
+      way_ = std::make_unique<RecordSource>(context_, descriptor_, std::move(pages_),
+                                            first_row_, type_);
+    }
+    return way_->Read(rows);
+  }
+  bool CanPlaceCells() const override { return true; }
+  Status PlaceCells(int64_t rows, const window::CellSlot& slot) override {
+    if (way_ == nullptr) {
+      way_ = MakeCellSource(context_, descriptor_, std::move(pages_), first_row_);
+    }
+    return way_->PlaceCells(rows, slot);
+  }
+  void Skip(int64_t rows) override {
+    if (way_ == nullptr) {
+      first_row_ += rows;
+    } else {
+      way_->Skip(rows);
+    }
+  }
+  DecodePath path() const override { return DecodePath::kBytes; }
+
+ private:
+  ReadContext context_;
+  const parquet::ColumnDescriptor* descriptor_;
+  ChunkPages pages_;
+  int64_t first_row_;
+  std::shared_ptr<arrow::DataType> type_;
+  std::unique_ptr<ColumnSource> way_;
 };
 
 }  // namespace

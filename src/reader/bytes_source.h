@@ -13,7 +13,8 @@
 
 namespace headrace::reader {
 
-/// Decodes by Arrow's record reader. REQUIRES: IsFlat, and BYTE_ARRAY.
+/// Reads by Arrow's record reader, and places cells by CellSource. REQUIRES: IsFlat,
+/// and BYTE_ARRAY.
 std::unique_ptr<ColumnSource> MakeBytesSource(const ReadContext& context,
                                               const parquet::ColumnDescriptor* descriptor,
                                               ChunkPages pages, int64_t first_row,

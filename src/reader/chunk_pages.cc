@@ -89,6 +89,7 @@ Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf,
   auto column = row_group->ColumnChunk(leaf);
   ARROW_ASSIGN_OR_RAISE(const ByteRange bytes, BytesOf(chunk, *column));
   ChunkPages pages;
+  pages.lasting = column->compression() == parquet::Compression::UNCOMPRESSED;
   if (chunk.first_row > 0) {
     ARROW_ASSIGN_OR_RAISE(pages.pager,
                           SeekPage(chunk, *column, bytes, leaf, &pages.passed, pool));

@@ -19,6 +19,9 @@ struct ChunkPages {
   std::unique_ptr<parquet::PageReader> pager;
   /// Rows of the row group before the first page that the pager gives.
   int64_t passed = 0;
+  /// A page's bytes stay when the next one is read, for who holds its buffer. They do not
+  /// where pages are decompressed, into memory that the next page takes.
+  bool lasting = false;
 };
 
 /// Where the pages of a column chunk lie, dictionary included.

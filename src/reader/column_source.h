@@ -43,6 +43,13 @@ class ColumnSource {
     (void)rows, (void)slot;
     return Error(ErrorKind::kInternal, "values of this column cannot be placed");
   }
+  /// Whether `PlaceCells` may be called, which a source that was read from may not be.
+  virtual bool CanPlaceCells() const { return false; }
+  /// Writes where the bytes of exactly `rows` more strings or blobs lie.
+  virtual Status PlaceCells(int64_t rows, const window::CellSlot& slot) {
+    (void)rows, (void)slot;
+    return Error(ErrorKind::kInternal, "this column has no cells to place");
+  }
 };
 
 /// The same value in every row.

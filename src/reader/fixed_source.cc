@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "reader/page_values.h"
+#include "reader/page_walk.h"
 
 namespace headrace::reader {
 namespace {
@@ -32,34 +32,15 @@ class FixedSource : public ColumnSource {
   FixedSource(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
               ChunkPages pages, int64_t first_row, std::shared_ptr<arrow::DataType> type)
       : pool_(context.pool),
-        counters_(context.counters),
         type_(std::move(type)),
-        pager_(std::move(pages.pager)),
-        levels_(descriptor->max_definition_level()),
-        values_(descriptor, pool_),
-        pending_skip_(first_row - pages.passed) {
-    counters_->values_skipped += pages.passed;
-    pager_->set_data_page_filter([this](const parquet::DataPageStats& page) {
-      if (page.num_values > pending_skip_) return false;
-      pending_skip_ -= page.num_values;
-      counters_->values_skipped += page.num_values;
-      return true;
-    });
-  }
+        walk_(context, descriptor, std::move(pages), first_row) {}
 
   bool CanPlace() const override { return true; }
 
   Status Place(int64_t rows, const window::Slot& slot) override {
-    for (int64_t done = 0; done < rows;) {
-      ARROW_ASSIGN_OR_RAISE(const int64_t n, Ready(rows - done));
-      if (n == 0) return ChunkEnded(done, rows);
-      ARROW_RETURN_NOT_OK(levels_.all_there() ? PlaceAll(done, n, slot)
-                                              : PlaceSome(done, n, slot));
-      page_left_ -= n;
-      done += n;
-    }
-    counters_->values_decoded += rows;
-    return Status::OK();
+    return walk_.TakeRows(rows, [&](int64_t at, int64_t n) {
+      return walk_.levels().all_there() ? PlaceAll(at, n, slot) : PlaceSome(at, n, slot);
+    });
   }
 
   Result<std::shared_ptr<arrow::Array>> Read(int64_t rows) override {
@@ -88,7 +69,7 @@ class FixedSource : public ColumnSource {
         type_, rows, {std::move(valid), std::move(values)}, null_count));
   }
 
-  void Skip(int64_t rows) override { pending_skip_ += rows; }
+  void Skip(int64_t rows) override { walk_.Skip(rows); }
   DecodePath path() const override { return DecodePath::kArrays; }
 
  private:
@@ -110,79 +91,6 @@ class FixedSource : public ColumnSource {
     }
   }
 
-  // Opens the page of the next row that is not passed over; how many of its rows can be
-  // taken, at most `rows`. 0 at the end of the chunk.
-  Result<int64_t> Ready(int64_t rows) {
-    while (true) {
-      if (page_left_ == 0) {
-        ARROW_ASSIGN_OR_RAISE(const bool opened, OpenPage());
-        if (!opened) return 0;
-        continue;
-      }
-      if (pending_skip_ == 0) return std::min(rows, page_left_);
-      const int64_t passed = std::min(pending_skip_, page_left_);
-      ARROW_RETURN_NOT_OK(Pass(passed));
-      pending_skip_ -= passed;
-      page_left_ -= passed;
-      counters_->values_decoded += passed;
-    }
-  }
-
-  Result<bool> OpenPage() {
-    while (true) {
-      page_ = pager_->NextPage();
-      if (page_ == nullptr) return false;
-      switch (page_->type()) {
-        case parquet::PageType::DICTIONARY_PAGE:
-          ARROW_RETURN_NOT_OK(values_.SetDictionary(
-              std::static_pointer_cast<parquet::DictionaryPage>(page_)));
-          break;
-        case parquet::PageType::DATA_PAGE: {
-          const auto& page = static_cast<const parquet::DataPageV1&>(*page_);
-          return StartValues(page, levels_.Start(page));
-        }
-        case parquet::PageType::DATA_PAGE_V2: {
-          const auto& page = static_cast<const parquet::DataPageV2&>(*page_);
-          ARROW_ASSIGN_OR_RAISE(const int64_t levels, levels_.Start(page));
-          return StartValues(page, levels);
-        }
-        default:
-          break;  // index pages and what later formats may add
-      }
-    }
-  }
-
-  Result<bool> StartValues(const parquet::DataPage& page, int64_t levels_bytes) {
-    if (page.num_values() < 0 || levels_bytes > page.size()) {
-      return BadPage("says that it has " + std::to_string(page.num_values()) +
-                     " values in " + std::to_string(page.size()) + " bytes");
-    }
-    ARROW_RETURN_NOT_OK(values_.Start(page.encoding(), page.num_values(),
-                                      page.data() + levels_bytes,
-                                      page.size() - levels_bytes));
-    page_left_ = page.num_values();
-    return true;
-  }
-
-  Status Pass(int64_t rows) {
-    std::array<Value, kPageTileRows> tile;
-    std::array<bool, kPageTileRows> there;
-    for (int64_t done = 0; done < rows;) {
-      const int64_t n = std::min(rows - done, kPageTileRows);
-      int64_t values = n;
-      if (!levels_.all_there()) {
-        ARROW_ASSIGN_OR_RAISE(values, levels_.Next(n, there.data()));
-      }
-      if (values_.plain()) {
-        ARROW_RETURN_NOT_OK(values_.Plain(values).status());
-      } else {
-        ARROW_RETURN_NOT_OK(values_.Decode(values, tile.data()));
-      }
-      done += n;
-    }
-    return Status::OK();
-  }
-
   static const uint32_t* PlacesAt(const window::Slot& slot, int64_t at) {
     return slot.place == nullptr ? nullptr : slot.place + at;
   }
@@ -191,16 +99,16 @@ class FixedSource : public ColumnSource {
   }
 
   Status PlaceAll(int64_t at, int64_t n, const window::Slot& slot) {
-    if (kAsStored && values_.plain()) {
-      ARROW_ASSIGN_OR_RAISE(const uint8_t* values, values_.Plain(n));
+    if (kAsStored && walk_.values().plain()) {
+      ARROW_ASSIGN_OR_RAISE(const uint8_t* values, walk_.values().Plain(n));
       window::Scatter<Element>(values, n, PlacesAt(slot, at), ValuesAt(slot, at));
       return Status::OK();
     }
-    if (values_.by_index()) return PlaceByIndex(at, n, slot);
+    if (walk_.values().by_index()) return PlaceByIndex(at, n, slot);
     std::array<Value, kPageTileRows> tile;
     for (int64_t end = at + n; at < end; at += kPageTileRows) {
       const int64_t count = std::min(end - at, kPageTileRows);
-      ARROW_RETURN_NOT_OK(values_.Decode(count, tile.data()));
+      ARROW_RETURN_NOT_OK(walk_.values().Decode(count, tile.data()));
       const uint32_t* place = PlacesAt(slot, at);
       auto* out = reinterpret_cast<Element*>(ValuesAt(slot, at));
       for (int64_t i = 0; i < count; ++i) {
@@ -216,7 +124,7 @@ class FixedSource : public ColumnSource {
     for (int64_t end = at + n; at < end; at += kPageTileRows) {
       const int64_t count = std::min(end - at, kPageTileRows);
       ARROW_ASSIGN_OR_RAISE(const Value* dictionary,
-                            values_.Indices(count, indices.data()));
+                            walk_.values().Indices(count, indices.data()));
       const uint32_t* place = PlacesAt(slot, at);
       auto* out = reinterpret_cast<Element*>(ValuesAt(slot, at));
       if (place == nullptr) {
@@ -252,8 +160,8 @@ class FixedSource : public ColumnSource {
     auto* out = reinterpret_cast<Element*>(slot.values);
     for (int64_t end = at + n; at < end; at += kPageTileRows) {
       const int64_t count = std::min(end - at, kPageTileRows);
-      ARROW_ASSIGN_OR_RAISE(const int64_t values, levels_.Next(count, there.data()));
-      ARROW_RETURN_NOT_OK(values_.Decode(values, tile.data()));
+      ARROW_ASSIGN_OR_RAISE(const int64_t values, walk_.levels().Next(count, there.data()));
+      ARROW_RETURN_NOT_OK(walk_.values().Decode(values, tile.data()));
       uint8_t* valid = nullptr;
       if (values < count) {
         ARROW_ASSIGN_OR_RAISE(valid, slot.valid());
@@ -273,14 +181,8 @@ class FixedSource : public ColumnSource {
   }
 
   arrow::MemoryPool* pool_;
-  ReadCounters* counters_;
   std::shared_ptr<arrow::DataType> type_;
-  std::unique_ptr<parquet::PageReader> pager_;
-  std::shared_ptr<parquet::Page> page_;
-  PageLevels levels_;
-  PageValues<Physical> values_;
-  int64_t pending_skip_;
-  int64_t page_left_ = 0;  // rows of the open page
+  PageWalk<Physical> walk_;
 };
 
 /// Makes the source for a physical type and an element's width.

@@ -216,6 +216,77 @@ void ExpectPieces(const Lake& lake, const arrow::Table& written, int64_t first) 
   }
 }
 
+/// The cells of a reader's only column, as a window would hold them.
+struct Cells {
+  explicit Cells(size_t rows) : cells(rows) {}
+
+  Status Place(RowGroupReader* reader, int64_t at, int64_t rows,
+               const uint32_t* place = nullptr) {
+    window::CellSlot slot;
+    slot.cells = cells.data() + (place == nullptr ? at : 0);
+    slot.place = place;
+    slot.keep = [this](std::shared_ptr<const void> memory) {
+      memories.push_back(std::move(memory));
+    };
+    return reader->PlaceCells(0, rows, slot);
+  }
+
+  std::optional<std::string_view> At(size_t row) const {
+    if (cells[row].data == nullptr) return std::nullopt;
+    return std::string_view(reinterpret_cast<const char*>(cells[row].data),
+                            static_cast<size_t>(cells[row].size));
+  }
+
+  std::vector<window::Cell> cells;
+  std::vector<std::shared_ptr<const void>> memories;
+};
+
+/// Looks at every column's cells, where it has any, in pieces, some passed over and some
+/// placed backwards, once the reader is gone.
+void ExpectCells(const Lake& lake, const arrow::Table& written, int64_t first) {
+  for (int c = 0; c < written.num_columns(); ++c) {
+    const auto& field = written.field(c);
+    SCOPED_TRACE(field->type()->ToString() + ", cells from row " + std::to_string(first));
+    auto reader = testing::Check(lake.Open({field->name()}, first));
+    const bool text = arrow::is_binary_like(field->type()->id()) ||
+                      arrow::is_large_binary_like(field->type()->id());
+    ASSERT_EQ(reader->CanPlaceCells(0), text);
+    if (!text) continue;
+    std::vector<uint32_t> backwards(kRows);
+    for (uint32_t i = 0; i < kRows; ++i) backwards[i] = kRows - 1 - i;
+    Cells cells(kRows);
+    Cells turned(kRows);
+    std::vector<bool> read(kRows, false);
+    auto turned_reader = testing::Check(lake.Open({field->name()}, first));
+    int64_t at = first;
+    for (const auto& [skipped, rows] :
+         {std::pair{0, 1}, {1, 0}, {62, 300}, {333, 2}, {0, 400}}) {
+      const int64_t passed = std::min<int64_t>(skipped, kRows - at);
+      reader->Skip(0, passed);
+      turned_reader->Skip(0, passed);
+      at += passed;
+      const int64_t count = std::min<int64_t>(rows, kRows - at);
+      testing::Check(cells.Place(reader.get(), at, count));
+      testing::Check(
+          turned.Place(turned_reader.get(), at, count, backwards.data() + at));
+      std::fill_n(read.begin() + at, count, true);
+      at += count;
+    }
+    reader.reset();
+    turned_reader.reset();
+    const auto plain = Cast(Joined(*written.column(c)), arrow::large_binary());
+    const auto& expected = static_cast<const arrow::LargeBinaryArray&>(*plain);
+    for (size_t row = 0; row < kRows; ++row) {
+      if (!read[row]) continue;
+      const auto i = static_cast<int64_t>(row);
+      std::optional<std::string_view> value;
+      if (expected.IsValid(i)) value = expected.GetView(i);
+      ASSERT_EQ(cells.At(row), value) << "row " << row;
+      ASSERT_EQ(turned.At(kRows - 1 - row), value) << "row " << row;
+    }
+  }
+}
+
 class FlatSourceTest : public ::testing::TestWithParam<Encoding::type> {};
 
 TEST_P(FlatSourceTest, ReadsEveryTypeFromAnyRow) {
@@ -234,6 +305,8 @@ TEST_P(FlatSourceTest, ReadsEveryTypeFromAnyRow) {
           for (int64_t first : {0, 1, 64, 500, 1199}) {
             ExpectPieces(lake, *table, first);
             if (HasFatalFailure()) return;
+            ExpectCells(lake, *table, first);
+            if (HasFatalFailure()) return;
           }
         }
       }
@@ -247,6 +320,35 @@ INSTANTIATE_TEST_SUITE_P(
                       Encoding::DELTA_BINARY_PACKED, Encoding::DELTA_LENGTH_BYTE_ARRAY,
                       Encoding::DELTA_BYTE_ARRAY, Encoding::BYTE_STREAM_SPLIT),
     [](const auto& info) { return std::string(parquet::EncodingToString(info.param)); });
+
+TEST(FlatSource, KeepsPlainPagesOfWhichHalfIsWantedAndCopiesOtherCells) {
+  TempDir dir;
+  arrow::StringBuilder texts;
+  for (int i = 0; i < 128; ++i) testing::Check(texts.Append(std::string(100, 'a')));
+  const auto table = arrow::Table::Make(arrow::schema({arrow::field("c0", arrow::utf8())}),
+                                        {testing::Check(texts.Finish())});
+  for (auto compression :
+       {parquet::Compression::UNCOMPRESSED, parquet::Compression::SNAPPY}) {
+    Layout layout;
+    layout.compression = compression;
+    Write(dir / "a.parquet", table, layout);  // pages of 64 rows
+    const Lake lake(dir / "a.parquet");
+    auto reader = testing::Check(lake.Open({"c0"}));
+    Cells cells(128);
+    testing::Check(cells.Place(reader.get(), 0, 31));
+    testing::Check(cells.Place(reader.get(), 31, 65));
+    testing::Check(cells.Place(reader.get(), 96, 32));
+    // In a page the size of the next value lies between two.
+    const bool kept = compression == parquet::Compression::UNCOMPRESSED;
+    auto gap = [&](size_t row) {
+      return cells.cells[row + 1].data - cells.cells[row].data - 100;
+    };
+    EXPECT_EQ(gap(0), 0);
+    EXPECT_EQ(gap(40), kept ? 4 : 0);
+    EXPECT_EQ(gap(70), kept ? 4 : 0);
+    EXPECT_EQ(gap(100), kept ? 4 : 0);
+  }
+}
 
 TEST(FlatSource, ReadsEveryCompression) {
   TempDir dir;

@@ -131,7 +131,8 @@ class PageValues {
     plain_ = plain_end_ = nullptr;
     by_index_ = false;
     if (encoding == parquet::Encoding::PLAIN &&
-        !std::is_same_v<Physical, parquet::BooleanType>) {
+        !std::is_same_v<Physical, parquet::BooleanType> &&
+        !std::is_same_v<Physical, parquet::ByteArrayType>) {
       plain_ = data;
       plain_end_ = data + size;
       return Status::OK();
@@ -154,6 +155,7 @@ class PageValues {
     return Status::OK();
   }
 
+  /// PLAIN, of fixed width.
   bool plain() const { return plain_ != nullptr; }
   bool by_index() const { return by_index_; }
 

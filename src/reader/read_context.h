@@ -29,10 +29,12 @@ enum DecodePath : unsigned {
   kPlaced = 2,     ///< fixed width, from the page to its place
   kArrays = 4,     ///< fixed width, from the page to an array: filtered, cast, on_error
   kBytes = 8,      ///< strings and bytes, by Arrow's record reader
+  kCells = 32,     ///< strings and bytes to be decoded as tensors or images: looked at
+                   ///< where they lie in their page
   kAssembled = 16  ///< nested, decimal, dictionary, INT96: by Arrow's record assembly
 };
 
-/// "constant", "placed", "arrays", "bytes", "assembled" for the bits that are set.
+/// "constant", "placed", "arrays", "bytes", "cells", "assembled" for the bits that are set.
 std::vector<std::string> NamesOf(unsigned paths);
 
 /// The decode paths that columns took. Thread-safe.

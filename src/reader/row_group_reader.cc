@@ -90,6 +90,7 @@ std::vector<std::string> NamesOf(unsigned paths) {
   add(DecodePath::kPlaced, "placed");
   add(DecodePath::kArrays, "arrays");
   add(DecodePath::kBytes, "bytes");
+  add(DecodePath::kCells, "cells");
   add(DecodePath::kAssembled, "assembled");
   return names;
 }
@@ -195,6 +196,7 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
         [&] { return reader->OpenColumn(context, fragment, first_row, column); });
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
     reader->placeable_.resize(reader->sources_.size());
+    reader->cells_placeable_.resize(reader->sources_.size());
   }
   reader->noted_.resize(columns.size());
   return reader;
@@ -273,8 +275,9 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
     ARROW_ASSIGN_OR_RAISE(auto source, MakeFlatSource(context, chunk, field->column_index,
                                                       field->field->type()));
     sources_.push_back(std::move(source));
-    placeable_.push_back(sources_.back()->CanPlace() &&
-                         field->field->type()->Equals(*column.field->type()));
+    const bool as_stored = field->field->type()->Equals(*column.field->type());
+    placeable_.push_back(as_stored && sources_.back()->CanPlace());
+    cells_placeable_.push_back(as_stored && sources_.back()->CanPlaceCells());
     return Status::OK();
   }
   std::vector<int> leaves;
@@ -307,6 +310,13 @@ Status RowGroupReader::Place(size_t column, int64_t rows, const window::Slot& sl
   const DecodePath path = sources_[column]->path();
   Note(column, path == DecodePath::kConstant ? path : DecodePath::kPlaced);
   Status placed = CatchParquet([&] { return sources_[column]->Place(rows, slot); });
+  return placed.ok() ? placed : Locate(placed, column);
+}
+
+Status RowGroupReader::PlaceCells(size_t column, int64_t rows,
+                                  const window::CellSlot& slot) {
+  Note(column, DecodePath::kCells);
+  Status placed = CatchParquet([&] { return sources_[column]->PlaceCells(rows, slot); });
   return placed.ok() ? placed : Locate(placed, column);
 }
 

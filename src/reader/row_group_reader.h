@@ -35,6 +35,10 @@ class RowGroupReader {
   /// Writes the next `rows` values of a column to their places. Errors as `Read`; what
   /// was written by then is unspecified.
   Status Place(size_t column, int64_t rows, const window::Slot& slot);
+  /// The same of strings and bytes, of which it is where they lie that is written. A
+  /// column is read in one way or the other.
+  bool CanPlaceCells(size_t column) const { return cells_placeable_[column]; }
+  Status PlaceCells(size_t column, int64_t rows, const window::CellSlot& slot);
   /// Passes over `rows` values; whole pages are not even decompressed.
   void Skip(size_t column, int64_t rows) { sources_[column]->Skip(rows); }
 
@@ -58,6 +62,7 @@ class RowGroupReader {
   std::vector<std::unique_ptr<ColumnSource>> sources_;
   std::vector<std::shared_ptr<arrow::Field>> fields_;
   std::vector<bool> placeable_;
+  std::vector<bool> cells_placeable_;
   std::vector<unsigned> noted_;  // decode paths by column
 };
 

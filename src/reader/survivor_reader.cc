@@ -102,12 +102,19 @@ Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
 }
 
 Result<bool> SurvivorReader::Place(size_t column, int64_t rows, const Sink& sink) {
-  if (sink.slot_of == nullptr || damaged_[column] || !open_->CanPlace(column)) {
+  if (damaged_[column]) return false;
+  Status placed;
+  if (sink.slot_of != nullptr && open_->CanPlace(column)) {
+    ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column));
+    if (!slot) return false;
+    placed = open_->Place(column, rows, *slot);
+  } else if (sink.cell_slot_of != nullptr && open_->CanPlaceCells(column)) {
+    ARROW_ASSIGN_OR_RAISE(const auto slot, sink.cell_slot_of(column));
+    if (!slot) return false;
+    placed = open_->PlaceCells(column, rows, *slot);
+  } else {
     return false;
   }
-  ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column));
-  if (!slot) return false;
-  Status placed = open_->Place(column, rows, *slot);
   if (placed.ok()) return true;
   if (!context_->tolerant || KindOf(placed) != ErrorKind::kCorrupt) return placed;
   damaged_[column] = true;

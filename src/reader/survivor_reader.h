@@ -62,6 +62,9 @@ struct Sink {
   /// Where the run's values of a column may be written straight, without being delivered;
   /// nothing where they may not. Null: nowhere.
   std::function<Result<std::optional<window::Slot>>(size_t column)> slot_of = nullptr;
+  /// The same of cells.
+  std::function<Result<std::optional<window::CellSlot>>(size_t column)> cell_slot_of =
+      nullptr;
 };
 
 /// Reads runs of survivors. A run that goes on where the last one ended continues in the

@@ -64,16 +64,17 @@ Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& co
   bool any_gathered = false;
   int64_t slab_bytes = 0;
   for (const WindowColumn& column : columns) {
-    if (column.fixed) {
-      slab_bytes += SlabBytes(*column.fixed, rows);
-    } else {
-      any_gathered = true;
-    }
+    if (column.fixed) slab_bytes += SlabBytes(*column.fixed, rows);
+    any_gathered |= column.gathered();
   }
   ARROW_ASSIGN_OR_RAISE(const std::shared_ptr<arrow::Buffer> slab,
                         arrow::AllocateBuffer(slab_bytes, pool));
   int64_t used = 0;
   for (size_t c = 0; c < columns.size(); ++c) {
+    if (columns[c].cells) {
+      ARROW_ASSIGN_OR_RAISE(window->kept_[c].values,
+                            arrow::AllocateBuffer(rows * kCellBytes, pool));
+    }
     if (!columns[c].fixed) continue;
     const DType dtype = *columns[c].fixed;
     window->kept_[c].values =
@@ -95,14 +96,8 @@ Status Window::Put(size_t column, int64_t at,
                    const std::shared_ptr<arrow::Array>& values) {
   assert(at + values->length() <= rows_);
   if (is_fixed(column)) return PutFixed(column, SlotOf(column, at), *values);
-  Kept& kept = kept_[column];
-  if (columns_[column].cells) {
-    ARROW_ASSIGN_OR_RAISE(auto plain, schema::PlainText(values, pool_));
-    kept.arrays.push_back(std::move(plain));
-    kept.begins.push_back(at);
-    return Status::OK();
-  }
-  kept.arrays.push_back(values);
+  if (is_cells(column)) return PutCells(CellSlotOf(column, at), values);
+  kept_[column].arrays.push_back(values);
   return Status::OK();
 }
 
@@ -126,6 +121,33 @@ Slot Window::SlotOf(size_t column, int64_t at) {
     return kept.valid->mutable_data() + skipped;
   };
   return slot;
+}
+
+CellSlot Window::CellSlotOf(size_t column, int64_t at) {
+  Kept& kept = kept_[column];
+  CellSlot slot;
+  slot.cells = reinterpret_cast<Cell*>(kept.values->mutable_data());
+  if (placement_.empty()) {
+    slot.cells += at;
+  } else {
+    slot.place = placement_.data() + at;
+  }
+  slot.keep = [&kept](std::shared_ptr<const void> memory) {
+    kept.memories.push_back(std::move(memory));
+  };
+  return slot;
+}
+
+Status Window::PutCells(const CellSlot& slot,
+                        const std::shared_ptr<arrow::Array>& values) {
+  ARROW_ASSIGN_OR_RAISE(auto plain, schema::PlainText(values, pool_));
+  for (int64_t i = 0; i < plain->length(); ++i) {
+    const auto bytes = schema::TextAt(*plain, i);
+    Cell& cell = slot.cells[slot.PlaceOf(i)];
+    cell = bytes ? CellOf(bytes->data(), std::ssize(*bytes)) : Cell{};
+  }
+  slot.keep(std::move(plain));
+  return Status::OK();
 }
 
 Status Window::PutFixed(size_t column, const Slot& slot, const arrow::Array& values) {
@@ -181,20 +203,12 @@ Status Window::MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> d
 
 Status Window::Seal() {
   for (Kept& kept : kept_) {
-    if (kept.arrays.size() < 2 || !kept.begins.empty()) continue;
+    if (kept.arrays.size() < 2) continue;
     ARROW_ASSIGN_OR_RAISE(auto joined, arrow::Concatenate(kept.arrays, pool_));
     kept.arrays = {std::move(joined)};
   }
   placement_ = {};
   return Status::OK();
-}
-
-std::optional<std::span<const uint8_t>> Window::CellAt(size_t column, int64_t row) const {
-  const Kept& kept = kept_[column];
-  const int64_t read = reinterpret_cast<const uint32_t*>(inverse_->data())[row];
-  const auto after = std::upper_bound(kept.begins.begin(), kept.begins.end(), read);
-  const auto at = static_cast<size_t>(after - kept.begins.begin()) - 1;
-  return schema::TextAt(*kept.arrays[at], read - kept.begins[at]);
 }
 
 Result<std::shared_ptr<arrow::Array>> Window::Gather(size_t column, int64_t from,

@@ -2,9 +2,9 @@
 /// Window: the stored-form columns of one shuffle window.
 ///
 /// Rows arrive in read order and are delivered in permuted order. Columns of fixed width
-/// are written straight to their permuted place, so that drawing is sequential; other
-/// columns are kept as they arrived, with the inverse permutation, and gathered when
-/// drawn.
+/// are written straight to their permuted place, so that drawing is sequential; of cells
+/// it is where they lie that is written; other columns are kept as they arrived, with the
+/// inverse permutation, and gathered when drawn.
 #pragma once
 
 #include <arrow/array.h>
@@ -30,13 +30,20 @@ struct WindowColumn {
   std::shared_ptr<arrow::DataType> type;
   /// Set for columns that are kept as elements at their permuted place.
   std::optional<DType> fixed;
-  /// Strings or bytes that are looked at one by one: `CellAt` instead of `Gather`.
+  /// Strings or bytes that are looked at one by one: `CellAt` instead of `Gather`. A
+  /// window keeps where they lie, at their permuted place.
   bool cells = false;
+
+  /// Kept as they arrived, and gathered when drawn.
+  bool gathered() const { return !fixed && !cells; }
 };
 
 /// Bytes of a fixed-width column's values and validity for some rows of a window, which
 /// are the more the more rows there are.
 int64_t FixedColumnBytes(DType dtype, int64_t rows);
+
+/// Bytes that a window keeps of each cell beside its own.
+inline constexpr int64_t kCellBytes = sizeof(Cell);
 
 /// Filled by one thread, then read by one. Memory comes from the pool.
 class Window {
@@ -54,6 +61,9 @@ class Window {
   /// It may be used until `Seal`.
   Slot SlotOf(size_t column, int64_t at);
   bool is_fixed(size_t column) const { return columns_[column].fixed.has_value(); }
+  /// The same of a column of cells.
+  CellSlot CellSlotOf(size_t column, int64_t at);
+  bool is_cells(size_t column) const { return columns_[column].cells; }
   /// Marks rows from `at` in read order, a byte a row: 1 where the value put is not what
   /// was stored, which could not be read.
   Status MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> damaged);
@@ -77,7 +87,11 @@ class Window {
   }
 
   /// Cells: a delivered row's bytes, which the window holds; nothing for a null.
-  std::optional<std::span<const uint8_t>> CellAt(size_t column, int64_t row) const;
+  std::optional<std::span<const uint8_t>> CellAt(size_t column, int64_t row) const {
+    const Cell& cell = reinterpret_cast<const Cell*>(kept_[column].values->data())[row];
+    if (cell.data == nullptr) return std::nullopt;
+    return std::span(cell.data, static_cast<size_t>(cell.size));
+  }
 
   /// Other columns: delivered rows [from, from + rows), gathered into new memory of
   /// `pool` (all but dictionaries and views, which share the window's).
@@ -86,23 +100,24 @@ class Window {
 
  private:
   struct Kept {
-    std::shared_ptr<arrow::Buffer> values;
+    std::shared_ptr<arrow::Buffer> values;  // elements or cells in delivered order
     std::shared_ptr<arrow::Buffer> valid;
     bool any_null = false;
     std::shared_ptr<arrow::Buffer> damaged;
-    arrow::ArrayVector arrays;    // not fixed: as they arrived
-    std::vector<int64_t> begins;  // cells: the row in read order where each array begins
+    arrow::ArrayVector arrays;                          // gathered: as they arrived
+    std::vector<std::shared_ptr<const void>> memories;  // what cells lie in
   };
 
   Window() = default;
   Status PutFixed(size_t column, const Slot& slot, const arrow::Array& values);
+  Status PutCells(const CellSlot& slot, const std::shared_ptr<arrow::Array>& values);
 
   std::vector<WindowColumn> columns_;
   std::vector<Kept> kept_;
   int64_t rows_ = 0;
   std::span<const uint32_t> placement_;
   std::shared_ptr<arrow::Buffer>
-      inverse_;  // uint32 indices; null if all columns are fixed
+      inverse_;  // uint32 indices; null if no column is gathered
   arrow::MemoryPool* pool_ = nullptr;
 };
 

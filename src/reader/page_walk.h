@@ -1,0 +1,154 @@
+/// \file
+/// The rows of a flat column chunk, page by page.
+#pragma once
+
+#include <headrace/result.h>
+#include <parquet/column_page.h>
+#include <parquet/column_reader.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "reader/chunk_pages.h"
+#include "reader/page_values.h"
+#include "reader/read_context.h"
+
+namespace headrace::reader {
+
+/// Where a source is in its chunk. Rows that are passed over are decoded only within the
+/// page that the next wanted one is in.
+template <typename Physical>
+class PageWalk {
+ public:
+  using Value = typename Physical::c_type;
+
+  PageWalk(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
+           ChunkPages pages, int64_t first_row)
+      : counters_(context.counters),
+        pager_(std::move(pages.pager)),
+        levels_(descriptor->max_definition_level()),
+        values_(descriptor, context.pool),
+        pending_skip_(first_row - pages.passed) {
+    counters_->values_skipped += pages.passed;
+    pager_->set_data_page_filter([this](const parquet::DataPageStats& page) {
+      if (page.num_values > pending_skip_) return false;
+      pending_skip_ -= page.num_values;
+      counters_->values_skipped += page.num_values;
+      return true;
+    });
+  }
+  PageWalk(const PageWalk&) = delete;
+  PageWalk& operator=(const PageWalk&) = delete;
+
+  void Skip(int64_t rows) { pending_skip_ += rows; }
+
+  /// Opens the page of the next row that is not passed over; how many of its rows can be
+  /// taken, at most `rows`. 0 at the end of the chunk.
+  Result<int64_t> Ready(int64_t rows) {
+    while (true) {
+      if (page_left_ == 0) {
+        ARROW_ASSIGN_OR_RAISE(const bool opened, OpenPage());
+        if (!opened) return 0;
+        continue;
+      }
+      if (pending_skip_ == 0) return std::min(rows, page_left_);
+      const int64_t passed = std::min(pending_skip_, page_left_);
+      ARROW_RETURN_NOT_OK(Pass(passed));
+      pending_skip_ -= passed;
+      page_left_ -= passed;
+      counters_->values_decoded += passed;
+    }
+  }
+
+  /// Calls `take(at, n)` until `rows` rows are taken, each time for the `n` next ones,
+  /// which follow the first `at` and lie in the open page.
+  template <typename Take>
+  Status TakeRows(int64_t rows, Take&& take) {
+    for (int64_t done = 0; done < rows;) {
+      ARROW_ASSIGN_OR_RAISE(const int64_t n, Ready(rows - done));
+      if (n == 0) return ChunkEnded(done, rows);
+      ARROW_RETURN_NOT_OK(take(done, n));
+      page_left_ -= n;
+      done += n;
+    }
+    counters_->values_decoded += rows;
+    return Status::OK();
+  }
+
+  PageLevels& levels() { return levels_; }
+  PageValues<Physical>& values() { return values_; }
+  /// The open page.
+  const parquet::DataPage& page() const {
+    return static_cast<const parquet::DataPage&>(*page_);
+  }
+
+ private:
+  Result<bool> OpenPage() {
+    while (true) {
+      page_ = pager_->NextPage();
+      if (page_ == nullptr) return false;
+      switch (page_->type()) {
+        case parquet::PageType::DICTIONARY_PAGE:
+          ARROW_RETURN_NOT_OK(values_.SetDictionary(
+              std::static_pointer_cast<parquet::DictionaryPage>(page_)));
+          break;
+        case parquet::PageType::DATA_PAGE: {
+          const auto& page = static_cast<const parquet::DataPageV1&>(*page_);
+          return StartValues(page, levels_.Start(page));
+        }
+        case parquet::PageType::DATA_PAGE_V2: {
+          const auto& page = static_cast<const parquet::DataPageV2&>(*page_);
+          ARROW_ASSIGN_OR_RAISE(const int64_t levels, levels_.Start(page));
+          return StartValues(page, levels);
+        }
+        default:
+          break;  // index pages and what later formats may add
+      }
+    }
+  }
+
+  Result<bool> StartValues(const parquet::DataPage& page, int64_t levels_bytes) {
+    if (page.num_values() < 0 || levels_bytes > page.size()) {
+      return BadPage("says that it has " + std::to_string(page.num_values()) +
+                     " values in " + std::to_string(page.size()) + " bytes");
+    }
+    ARROW_RETURN_NOT_OK(values_.Start(page.encoding(), page.num_values(),
+                                      page.data() + levels_bytes,
+                                      page.size() - levels_bytes));
+    page_left_ = page.num_values();
+    return true;
+  }
+
+  Status Pass(int64_t rows) {
+    std::array<Value, kPageTileRows> tile;
+    std::array<bool, kPageTileRows> there;
+    for (int64_t done = 0; done < rows;) {
+      const int64_t n = std::min(rows - done, kPageTileRows);
+      int64_t values = n;
+      if (!levels_.all_there()) {
+        ARROW_ASSIGN_OR_RAISE(values, levels_.Next(n, there.data()));
+      }
+      if (values_.plain()) {
+        ARROW_RETURN_NOT_OK(values_.Plain(values).status());
+      } else {
+        ARROW_RETURN_NOT_OK(values_.Decode(values, tile.data()));
+      }
+      done += n;
+    }
+    return Status::OK();
+  }
+
+  ReadCounters* counters_;
+  std::unique_ptr<parquet::PageReader> pager_;
+  std::shared_ptr<parquet::Page> page_;
+  PageLevels levels_;
+  PageValues<Physical> values_;
+  int64_t pending_skip_;
+  int64_t page_left_ = 0;  // rows of the open page
+};
+
+}  // namespace headrace::reader
