@@ -13,7 +13,6 @@ import spdl.io
 from protocol import BATCH_SIZE, SIZE, cells, measure, parse_job
 from spdl.pipeline import PipelineBuilder
 
-
 #: As the others do it: no border, and bilinear.
 FILTER = spdl.io.get_video_filter_desc(
     scale_width=SIZE,

@@ -40,6 +40,7 @@ bool SharesMemory(const arrow::DataType& type) {
 // Rows of each lane of a pack that are drawn at a time: their samples stay in the
 // first-level cache.
 constexpr int64_t kPackRows = 32;
+constexpr int64_t kLineBytes = 64;  // of the caches
 
 // Casts or standardizes rows [at, at + rows) of a segment.
 Status ConvertRows(const Drawing& drawing, const Target& target, const Segment& segment,
@@ -69,14 +70,24 @@ const uint8_t* ValuesOf(const Round::Lane& lane, const Target& target, int64_t r
          (lane.from + row) * ByteWidth(target.plan->dtype);
 }
 
-// Draws a column that is delivered as it is stored.
+// Draws a column that is delivered as it is stored, a line of each lane at a time. The
+// lines that the next step will draw are asked for meanwhile: a column's lanes are too
+// many and too short for the processor to foresee. What is beyond the window is never
+// touched.
 void DrawRound(const Round& round, const Target& target) {
-  std::vector<const uint8_t*> lanes;
-  lanes.reserve(round.lanes.size());
-  for (const Round::Lane& lane : round.lanes) lanes.push_back(ValuesOf(lane, target, 0));
   const int64_t width = ByteWidth(target.plan->dtype);
-  Interleave(width, lanes, round.rows, target.out + round.out * target.out_stride * width,
-             target.out_stride);
+  const auto turn = static_cast<int64_t>(round.lanes.size());
+  const int64_t tile = turn == 1 ? round.rows : kLineBytes / width;
+  std::vector<const uint8_t*> lanes(round.lanes.size());
+  for (int64_t k = 0; k < round.rows; k += tile) {
+    for (size_t l = 0; l < lanes.size(); ++l) {
+      lanes[l] = ValuesOf(round.lanes[l], target, k);
+      __builtin_prefetch(lanes[l] + round.rows * width, 0, 2);
+    }
+    Interleave(width, lanes, std::min(tile, round.rows - k),
+               target.out + (round.out + k * turn) * target.out_stride * width,
+               target.out_stride);
+  }
 }
 
 // Asks for the rows of a pack that are drawn after these: they are in runs too many and
@@ -85,7 +96,8 @@ void PrefetchPackRows(const Round::Lane& lane, std::span<const Target> targets,
                       int64_t row) {
   for (const Target& target : targets) {
     const uint8_t* const values = ValuesOf(lane, target, row);
-    for (int64_t at = 0; at < kPackRows * ByteWidth(target.plan->dtype); at += 64) {
+    for (int64_t at = 0; at < kPackRows * ByteWidth(target.plan->dtype);
+         at += kLineBytes) {
       __builtin_prefetch(values + at);
     }
   }

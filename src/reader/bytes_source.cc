@@ -16,7 +16,7 @@ using parquet::internal::RecordReader;
 class RecordSource : public ColumnSource {
  public:
   RecordSource(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
-              ChunkPages pages, int64_t first_row, std::shared_ptr<arrow::DataType> type)
+               ChunkPages pages, int64_t first_row, std::shared_ptr<arrow::DataType> type)
       : pool_(context.pool),
         counters_(context.counters),
         type_(std::move(type)),

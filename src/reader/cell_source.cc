@@ -74,8 +74,8 @@ class CellSource : public ColumnSource {
     return Status::OK();
   }
 
-  // Has values point into memory of their own, which the window holds: a block for as many
-  // as fit.
+  // Has values point into memory of their own, which the window holds: a block for as
+  // many as fit.
   Status Copy(std::span<ByteArray> values, const CellSlot& slot) {
     while (!values.empty()) {
       int64_t bytes = values[0].len;

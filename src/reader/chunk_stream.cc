@@ -52,13 +52,20 @@ arrow::Status ChunkStream::Fill(int64_t nbytes) {
   nbytes = std::min(nbytes, buffered() + Unread());
   if (nbytes <= buffered()) return arrow::Status::OK();
   const int64_t capacity = std::max(buffer_bytes_, nbytes);
-  if (buffer_ == nullptr) {
-    ARROW_ASSIGN_OR_RAISE(buffer_, arrow::AllocateResizableBuffer(capacity, pool_));
-  } else if (buffer_->size() < capacity) {
-    ARROW_RETURN_NOT_OK(buffer_->Resize(capacity));
+  if (buffer_ == nullptr || lent_ || buffer_->size() < capacity) {
+    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> next,
+                          arrow::AllocateBuffer(capacity, pool_));
+    if (buffered() > 0) {
+      std::memcpy(next->mutable_data(), buffer_->data() + begin_,
+                  static_cast<size_t>(buffered()));
+    }
+    buffer_ = std::move(next);
+    lent_ = false;
+  } else {
+    std::memmove(buffer_->mutable_data(), buffer_->data() + begin_,
+                 static_cast<size_t>(buffered()));
   }
-  uint8_t* data = buffer_->mutable_data();
-  std::memmove(data, data + begin_, static_cast<size_t>(buffered()));
+  uint8_t* const data = buffer_->mutable_data();
   end_ = buffered();
   begin_ = 0;
   const int64_t more = std::min(buffer_->size() - end_, Unread());
@@ -99,6 +106,14 @@ arrow::Result<int64_t> ChunkStream::Read(int64_t nbytes, void* out) {
 
 arrow::Result<std::shared_ptr<arrow::Buffer>> ChunkStream::Read(int64_t nbytes) {
   nbytes = std::min(nbytes, buffered() + Unread());
+  if (nbytes > 0 && nbytes < buffer_bytes_) {
+    ARROW_RETURN_NOT_OK(Fill(nbytes));
+    lent_ = true;
+    auto slice = arrow::SliceBuffer(buffer_, begin_, nbytes);
+    begin_ += nbytes;
+    position_ += nbytes;
+    return slice;
+  }
   ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> bytes,
                         arrow::AllocateBuffer(nbytes, pool_));
   ARROW_RETURN_NOT_OK(Read(nbytes, bytes->mutable_data()).status());

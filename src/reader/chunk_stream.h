@@ -22,8 +22,9 @@ struct ByteRange {
 
 /// Reads byte ranges of a file one after the other, as page readers want them. Holds
 /// `buffer_bytes`, or as much as the largest Peek; reads beyond that go straight to where
-/// they are wanted. (Arrow's BufferedInputStream grows with every Peek until it is empty,
-/// so it comes to hold a whole chunk of small pages.)
+/// they are wanted, and a smaller read that asks for memory gets a part of the buffer,
+/// after which another is filled. (Arrow's BufferedInputStream grows with every Peek
+/// until it is empty, so it comes to hold a whole chunk of small pages.)
 ///
 /// Not thread-safe.
 class ChunkStream : public arrow::io::InputStream {
@@ -52,7 +53,8 @@ class ChunkStream : public arrow::io::InputStream {
   std::vector<ByteRange> ranges_;  // what is unread; the first is being read
   const int64_t buffer_bytes_;
   arrow::MemoryPool* pool_;
-  std::unique_ptr<arrow::ResizableBuffer> buffer_;
+  std::shared_ptr<arrow::Buffer> buffer_;
+  bool lent_ = false;  // others may hold parts of the buffer
   int64_t begin_ = 0;
   int64_t end_ = 0;
   int64_t position_ = 0;

@@ -72,6 +72,21 @@ TEST_F(ChunkStreamTest, HoldsNoMoreThanTheBufferAndTheLargestPeek) {
   EXPECT_EQ(0, pool_.bytes_allocated());
 }
 
+TEST_F(ChunkStreamTest, LendsPartsOfTheBufferThatLastWhileOthersAreRead) {
+  ChunkStream stream = Open({{0, 1000}});
+  std::vector<std::shared_ptr<arrow::Buffer>> pages;
+  int64_t end = 0;
+  for (const int64_t bytes : {3, 9, 0, 12, 15, 500, 1, 8, 452}) {
+    ASSERT_EQ(bytes_.substr(static_cast<size_t>(end), 5), stream.Peek(5).ValueOrDie());
+    pages.push_back(stream.Read(bytes).ValueOrDie());
+    end += bytes;
+    EXPECT_EQ(end, stream.Tell().ValueOrDie());
+  }
+  std::string read;
+  for (const auto& page : pages) read += page->ToString();
+  EXPECT_EQ(bytes_, read);
+}
+
 TEST_F(ChunkStreamTest, IsCorruptWhereTheFileEndsEarly) {
   ChunkStream stream = Open({{990, 30}});
   const auto status = stream.Read(30).status();

@@ -160,7 +160,8 @@ class FixedSource : public ColumnSource {
     auto* out = reinterpret_cast<Element*>(slot.values);
     for (int64_t end = at + n; at < end; at += kPageTileRows) {
       const int64_t count = std::min(end - at, kPageTileRows);
-      ARROW_ASSIGN_OR_RAISE(const int64_t values, walk_.levels().Next(count, there.data()));
+      ARROW_ASSIGN_OR_RAISE(const int64_t values,
+                            walk_.levels().Next(count, there.data()));
       ARROW_RETURN_NOT_OK(walk_.values().Decode(values, tile.data()));
       uint8_t* valid = nullptr;
       if (values < count) {

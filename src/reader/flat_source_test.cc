@@ -267,8 +267,7 @@ void ExpectCells(const Lake& lake, const arrow::Table& written, int64_t first) {
       at += passed;
       const int64_t count = std::min<int64_t>(rows, kRows - at);
       testing::Check(cells.Place(reader.get(), at, count));
-      testing::Check(
-          turned.Place(turned_reader.get(), at, count, backwards.data() + at));
+      testing::Check(turned.Place(turned_reader.get(), at, count, backwards.data() + at));
       std::fill_n(read.begin() + at, count, true);
       at += count;
     }
@@ -325,8 +324,9 @@ TEST(FlatSource, KeepsPlainPagesOfWhichHalfIsWantedAndCopiesOtherCells) {
   TempDir dir;
   arrow::StringBuilder texts;
   for (int i = 0; i < 128; ++i) testing::Check(texts.Append(std::string(100, 'a')));
-  const auto table = arrow::Table::Make(arrow::schema({arrow::field("c0", arrow::utf8())}),
-                                        {testing::Check(texts.Finish())});
+  const auto table =
+      arrow::Table::Make(arrow::schema({arrow::field("c0", arrow::utf8())}),
+                         {testing::Check(texts.Finish())});
   for (auto compression :
        {parquet::Compression::UNCOMPRESSED, parquet::Compression::SNAPPY}) {
     Layout layout;

@@ -34,7 +34,8 @@ enum DecodePath : unsigned {
   kAssembled = 16  ///< nested, decimal, dictionary, INT96: by Arrow's record assembly
 };
 
-/// "constant", "placed", "arrays", "bytes", "cells", "assembled" for the bits that are set.
+/// "constant", "placed", "arrays", "bytes", "cells", "assembled" for the bits that are
+/// set.
 std::vector<std::string> NamesOf(unsigned paths);
 
 /// The decode paths that columns took. Thread-safe.
