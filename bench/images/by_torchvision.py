@@ -1,7 +1,8 @@
 """torchvision's decoder and antialiased resize in a torch DataLoader with workers.
 
 `decode_jpeg` to uint8 and `v2.functional.resize` on uint8, as the performance notes of its
-transforms advise (https://docs.pytorch.org/vision/stable/transforms.html).
+transforms advise (https://docs.pytorch.org/vision/stable/transforms.html). Its wheel on PyPI
+imports beside the CUDA build of torch alone, which is not installed here.
 """
 
 from collections.abc import Iterator

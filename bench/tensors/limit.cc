@@ -74,7 +74,7 @@ int64_t Copy(const Work& work, int threads) {
         try {
           std::vector<uint8_t> out(kPlaces);
           for (size_t i = next++; i < work.groups.size(); i = next++) {
-            auto file = parquet::ParquetFileReader::OpenFile(*work.groups[i].path, true);
+            auto file = parquet::ParquetFileReader::OpenFile(*work.groups[i].path);
             auto group = file->RowGroup(work.groups[i].index);
             for (const std::string& column : work.columns) {
               const int index = file->metadata()->schema()->ColumnIndex(column);

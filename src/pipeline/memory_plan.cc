@@ -207,7 +207,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   // A tile: one column when every row is wanted, all of them with copies when filtered.
   const int64_t tile_row_bytes = needs.filtered ? 3 * row_bytes + 16 : 3 * widest_value;
   auto readers_with = [&](int64_t buffer, int64_t tile) {
-    return fixed_part + chunks * buffer + (threads + streams) * tile * tile_row_bytes;
+    // A page may lie in one buffer while the next is filled.
+    return fixed_part + 2 * chunks * buffer + (threads + streams) * tile * tile_row_bytes;
   };
   const int64_t small_tile =
       std::clamp<int64_t>(kSmallTileBytes / tile_row_bytes, 1, kSmallTileRows);
@@ -242,7 +243,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       small_tile + spare / 2 / std::max<int64_t>(1, (threads + streams) * tile_row_bytes),
       kTileRowsMax);
   plan.read_buffer_bytes =
-      std::clamp(kReadBufferMin + spare / 2 / std::max<int64_t>(1, chunks),
+      std::clamp(kReadBufferMin + spare / 4 / std::max<int64_t>(1, chunks),
                  kReadBufferMin, kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
   if (needs.filtered) {

@@ -104,7 +104,11 @@ bool Pass::HasRoomForBatches() const {
 }
 
 bool Pass::CanAssemble() {
-  if (assembling_ || assembled_ == deal_.steps() || !HasRoomForBatches()) return false;
+  if (assembling_ || assembled_ == deal_.steps()) return false;
+  if (!HasRoomForBatches()) {
+    wholes_when_full_ = WaitingWholes();
+    return false;
+  }
   for (const Need& need : needs_) {
     StreamState& state = streams_.at(need.stream);
     if (state.filled_to > need.last) continue;
@@ -294,23 +298,40 @@ void Pass::DoAssemble(std::unique_lock<std::mutex>* lock) {
   std::move(assembled->begin(), assembled->end(), std::back_inserter(batches_));
   assembled_ += steps;
   if (assembled_ < deal_.steps()) needs_ = NeedsOf(assembled_, StepsTogether(assembled_));
-  DropWindowsBefore(assembled_);
+  std::vector<ReadyWindow> done = TakeWindowsBefore(assembled_);
   ready_.notify_all();
-  work_.notify_all();
+  // This thread goes on assembling; others have something to do where windows are to be
+  // filled.
+  if (!done.empty() || !NeedsAreFilled()) work_.notify_all();
+  lock->unlock();
+  done.clear();  // large memory is given back slowly
+  lock->lock();
 }
 
-void Pass::DropWindowsBefore(int64_t step) {
+bool Pass::NeedsAreFilled() const {
+  return std::ranges::all_of(needs_, [&](const Need& need) {
+    return streams_.at(need.stream).filled_to > need.last;
+  });
+}
+
+std::vector<Pass::ReadyWindow> Pass::TakeWindowsBefore(int64_t step) {
+  std::vector<ReadyWindow> taken;
   if (step == deal_.steps()) {
-    for (auto& [id, state] : streams_) state.ready.clear();
-    return;
+    for (auto& [id, state] : streams_) {
+      std::ranges::move(state.ready, std::back_inserter(taken));
+      state.ready.clear();
+    }
+    return taken;
   }
   for (const Need& need : needs_) {
     auto& ready = streams_.at(need.stream).ready;
     while (!ready.empty() &&
            ready.front().span.first + ready.front().span.rows <= need.first) {
+      taken.push_back(std::move(ready.front()));
       ready.pop_front();
     }
   }
+  return taken;
 }
 
 void Pass::AddSegments(int stream, int64_t first, int64_t count, int64_t out,
@@ -467,9 +488,12 @@ Result<std::optional<ReadyBatch>> Pass::Next() {
     std::optional<ReadyBatch> batch = std::move(batches_.front());
     batches_.pop_front();
     ++delivered_;
-    // Those that were assembled together give their memory back together.
+    // Those that were assembled together give their memory back together. Waking a thread
+    // takes longer than handing out a batch: it is woken for half of what may wait.
     const bool last = batches_.empty() || batches_.front().pool != batch->pool;
-    if (last) work_.notify_all();
+    const bool wake = last && WaitingWholes() <= wholes_when_full_ / 2;
+    lock.unlock();
+    if (wake) work_.notify_one();
     return batch;
   }
   if (!failure_.ok()) return failure_;

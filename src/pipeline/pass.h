@@ -140,7 +140,9 @@ class Pass {
   std::vector<batch::Segment> SegmentsOf(int64_t step, int64_t rows);
   void AddSegments(int stream, int64_t first, int64_t count, int64_t out, int64_t stride,
                    std::vector<batch::Segment>* segments);
-  void DropWindowsBefore(int64_t step);
+  /// Windows that no step from this one on draws from.
+  std::vector<ReadyWindow> TakeWindowsBefore(int64_t step);
+  bool NeedsAreFilled() const;
   std::string LocationOf(int64_t step, int64_t sample) const;
 
   const PassContext* context_;
@@ -169,6 +171,7 @@ class Pass {
   base::Timeline::Clock::duration batch_wait_{0};
   int64_t filling_rows_ = 0;
   std::deque<ReadyBatch> batches_;
+  int64_t wholes_when_full_ = 0;  // that waited when there was no room for more
   Status failure_;
   MakeNext make_next_;
   std::shared_ptr<Pass> next_;

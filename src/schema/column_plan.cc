@@ -103,20 +103,6 @@ Result<std::optional<Field>> EncodedField(const arrow::Field& column) {
                    " as its metadata declares: open it with another schema");
 }
 
-bool IsBinary(const arrow::DataType& type) {
-  switch (type.id()) {
-    case arrow::Type::BINARY:
-    case arrow::Type::LARGE_BINARY:
-    case arrow::Type::BINARY_VIEW:
-    case arrow::Type::FIXED_SIZE_BINARY:
-      return true;
-    case arrow::Type::DICTIONARY:
-      return IsBinary(*checked_cast<const arrow::DictionaryType&>(type).value_type());
-    default:
-      return false;
-  }
-}
-
 // dtype and shape of what image operations make.
 Status PlanImages(ColumnPlan* plan) {
   if (!plan->field && !IsBinary(*plan->type)) {

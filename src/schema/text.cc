@@ -17,20 +17,30 @@ Result<std::shared_ptr<arrow::Array>> CastText(
 
 }  // namespace
 
-bool IsText(const arrow::DataType& type) {
+bool IsBinary(const arrow::DataType& type) {
   switch (type.id()) {
-    case arrow::Type::STRING:
-    case arrow::Type::LARGE_STRING:
-    case arrow::Type::STRING_VIEW:
     case arrow::Type::BINARY:
     case arrow::Type::LARGE_BINARY:
     case arrow::Type::BINARY_VIEW:
     case arrow::Type::FIXED_SIZE_BINARY:
       return true;
     case arrow::Type::DICTIONARY:
-      return IsText(*static_cast<const arrow::DictionaryType&>(type).value_type());
+      return IsBinary(*static_cast<const arrow::DictionaryType&>(type).value_type());
     default:
       return false;
+  }
+}
+
+bool IsText(const arrow::DataType& type) {
+  switch (type.id()) {
+    case arrow::Type::STRING:
+    case arrow::Type::LARGE_STRING:
+    case arrow::Type::STRING_VIEW:
+      return true;
+    case arrow::Type::DICTIONARY:
+      return IsText(*static_cast<const arrow::DictionaryType&>(type).value_type());
+    default:
+      return IsBinary(type);
   }
 }
 

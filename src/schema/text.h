@@ -13,6 +13,9 @@
 
 namespace headrace::schema {
 
+/// Bytes, and dictionaries of them.
+bool IsBinary(const arrow::DataType& type);
+
 /// Strings, bytes, and dictionaries of them.
 bool IsText(const arrow::DataType& type);
 
