@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Case:
     select: list[str] | None = None
     #: In floors. Columns without a fixed width have a floor that is an estimate.
     budget: float = 1.0
+    #: How it is written.
+    writer: dict[str, Any] = field(default_factory=lambda: {"compression": "zstd"})
 
 
 def _numbers(rows: int, columns: int) -> Callable[[np.random.Generator], list[pa.Array]]:
@@ -50,6 +52,18 @@ def _blobs(rows: int, size: int, kind: pa.DataType) -> Callable[..., list[pa.Arr
     def group(rng: np.random.Generator) -> list[pa.Array]:
         values = [bytes([97 + int(rng.integers(26))]) * size for _ in range(rows)]
         return [pa.array(values, pa.binary()).cast(kind)]
+
+    return group
+
+
+#: In pages of 1,024, which is more than where writers count bytes.
+TENSORS = hr.Schema([hr.Field("x", "uint8", (40, 40, 3), codec="raw")])
+
+
+def _tensors(rows: int) -> Callable[[np.random.Generator], list[pa.Array]]:
+    def group(rng: np.random.Generator) -> list[pa.Array]:
+        values = rng.integers(0, 256, (rows, 40, 40, 3), np.uint8)
+        return [TENSORS.encode({"x": values})["x"].combine_chunks()]
 
     return group
 
@@ -82,6 +96,12 @@ CASES = {
         {"batch_size": 1, "streams": 1, "shuffle_window_rows": 2},
         budget=1.5,
     ),
+    "tensors": Case(
+        TENSORS.to_arrow(),
+        _tensors(4096),
+        {"batch_size": 32, "streams": 4, "shuffle_window_rows": 512},
+        writer={"compression": "none", "use_dictionary": False},
+    ),
 }
 
 
@@ -106,7 +126,7 @@ def write(case: Case, folder: Path, times: float) -> int:
     rng = np.random.default_rng(1)
     budget = 0
     with pq.ParquetWriter(
-        folder / "part-0.parquet", case.schema, compression="zstd"
+        folder / "part-0.parquet", case.schema, **case.writer
     ) as writer:
         group = pa.table(case.group(rng), case.schema)
         writer.write_table(group, row_group_size=len(group))
@@ -119,7 +139,7 @@ def write(case: Case, folder: Path, times: float) -> int:
             return budget
         more = min(64, -(-int(times * budget) // group_bytes) - groups)
         path = folder / f"part-{groups}.parquet"
-        with pq.ParquetWriter(path, case.schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, case.schema, **case.writer) as writer:
             for _ in range(more):
                 group = pa.table(case.group(rng), case.schema)
                 writer.write_table(group, row_group_size=len(group))

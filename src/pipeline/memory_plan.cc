@@ -40,12 +40,16 @@ constexpr int64_t kOpenChunkBytes = 8 << 10;
 /// Sizes of one column over the sampled row groups.
 struct ColumnSizes {
   int64_t largest_chunk = 0;  // uncompressed or compressed, whichever is larger
+  int64_t largest_page = 0;   // as far as is known
   int64_t decoded_bytes = 0;
   int64_t rows = 0;
 
-  // Of a page and a dictionary, compressed and not, with a copy while decompressing.
+  // Of a page and a dictionary, compressed and not, with a copy while decompressing. Of
+  // larger pages, which some writers end by rows and not by bytes, the open one and what
+  // windows keep of others beside their own rows.
   int64_t PageBytes() const {
-    return 3 * std::min(largest_chunk, std::max(kPageBytes, ValueBytes()));
+    const int64_t usual = 3 * std::min(largest_chunk, std::max(kPageBytes, ValueBytes()));
+    return std::max(usual, 2 * largest_page + std::min(largest_chunk, kPageBytes));
   }
   int64_t ValueBytes() const { return rows == 0 ? 8 : decoded_bytes / rows + 9; }
 };
@@ -60,6 +64,19 @@ int64_t DecodedBytes(const parquet::ColumnChunkMetaData& chunk) {
   const bool text = chunk.type() == parquet::Type::BYTE_ARRAY;
   return text ? 2 * chunk.total_uncompressed_size() + 8 * chunk.num_values()
               : std::max(chunk.total_uncompressed_size(), 8 * chunk.num_values());
+}
+
+// The largest data page of a chunk whose pages are larger than usual, if all but the last
+// have as many rows; else 0, also if the writer did not count its pages.
+int64_t LargestPage(const parquet::ColumnChunkMetaData& chunk, int64_t bytes) {
+  int64_t pages = 0;
+  for (const parquet::PageEncodingStats& counted : chunk.encoding_stats()) {
+    const bool data = counted.page_type == parquet::PageType::DATA_PAGE ||
+                      counted.page_type == parquet::PageType::DATA_PAGE_V2;
+    if (data) pages += counted.count;
+  }
+  if (bytes <= pages * kPageBytes) return 0;
+  return pages == 0 ? 0 : bytes / std::max<int64_t>(1, pages - 1);
 }
 
 Status SampleFragment(const table::Table& table, int64_t fragment,
@@ -80,14 +97,18 @@ Status SampleFragment(const table::Table& table, int64_t fragment,
     for (int g = 0; g < metadata->num_row_groups(); ++g) {
       auto group = metadata->RowGroup(g);
       int64_t chunk_bytes = 0;
+      int64_t page_bytes = 0;
       for (int leaf : leaves) {
         auto chunk = group->ColumnChunk(leaf);
-        chunk_bytes +=
+        const int64_t bytes =
             std::max(chunk->total_uncompressed_size(), chunk->total_compressed_size());
+        chunk_bytes += bytes;
+        page_bytes += LargestPage(*chunk, bytes);
         (*sizes)[c].decoded_bytes += DecodedBytes(*chunk);
       }
       (*sizes)[c].rows += group->num_rows();
       (*sizes)[c].largest_chunk = std::max((*sizes)[c].largest_chunk, chunk_bytes);
+      (*sizes)[c].largest_page = std::max((*sizes)[c].largest_page, page_bytes);
     }
   }
   return Status::OK();
@@ -222,8 +243,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
             std::to_string(plan.floor_bytes) + ": " + std::to_string(plan.windows) +
             " for shuffle windows, " + std::to_string(plan.batch) + " for a batch and " +
             std::to_string(plan.readers) +
-            " for open pages; give more memory, or a smaller shuffle_window_rows, "
-            "batch_size or selection");
+            " for open pages; give more memory, fewer streams, or a smaller "
+            "shuffle_window_rows, batch_size or selection");
   }
   // A quarter of what is left goes into larger reads, another into keeping what is read
   // more than once, an eighth into steps that are assembled together, another into

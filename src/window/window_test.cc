@@ -67,6 +67,28 @@ TEST(Window, GathersOtherColumnsInDeliveredOrder) {
   EXPECT_TRUE(some->Equals(FromJson(arrow::utf8(), R"(["d", "a"])")));
 }
 
+TEST(Window, KeepsWhereCellsLieAtTheirPermutedPlace) {
+  const std::vector<uint32_t> placement = {2, 0, 3, 1};
+  auto window = Window::Make({{arrow::binary(), std::nullopt, /*cells=*/true}}, 4,
+                             placement, arrow::default_memory_pool())
+                    .ValueOrDie();
+  const auto put = FromJson(arrow::utf8(), R"(["", null])");
+  ASSERT_TRUE(window->Put(0, 0, put).ok());
+  const auto memory = std::make_shared<std::string>("cd");
+  const auto* bytes = reinterpret_cast<const uint8_t*>(memory->data());
+  CellSlot slot = window->CellSlotOf(0, 2);
+  for (int64_t i = 0; i < 2; ++i) slot.cells[slot.PlaceOf(i)] = CellOf(bytes + i, 1);
+  slot.keep(memory);
+  EXPECT_EQ(2, memory.use_count());
+  ASSERT_TRUE(window->Seal().ok());
+  EXPECT_FALSE(window->CellAt(0, 0).has_value());
+  EXPECT_EQ(bytes + 1, window->CellAt(0, 1)->data());
+  EXPECT_EQ(0u, window->CellAt(0, 2)->size());
+  EXPECT_EQ(bytes, window->CellAt(0, 3)->data());
+  window.reset();
+  EXPECT_EQ(1, memory.use_count());
+}
+
 TEST(Window, KeepsOrderWithoutPlacement) {
   auto window =
       Window::Make({{arrow::int8(), DType::kInt8}, {arrow::utf8(), std::nullopt}}, 2, {},

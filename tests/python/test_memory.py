@@ -12,7 +12,9 @@ PROGRAM = Path(__file__).resolve().parents[2] / "bench" / "memory" / "memory.py"
 SETTLING = 32_000_000
 
 
-@pytest.mark.parametrize("case", ["large_row_groups", "wide", "long_strings", "blobs"])
+@pytest.mark.parametrize(
+    "case", ["large_row_groups", "wide", "long_strings", "blobs", "tensors"]
+)
 def test_memory_stays_below_its_bound_and_does_not_grow(case: str) -> None:
     command = [sys.executable, PROGRAM, case, "--epochs", "4", "--times", "4", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
