@@ -237,14 +237,14 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   plan.floor_bytes = plan.windows + plan.readers + plan.batch;
   const int64_t budget = needs.options.memory_budget;
   if (budget < plan.floor_bytes) {
-    return Error(
-        ErrorKind::kResourceExhausted,
-        "memory_budget is " + std::to_string(budget) + " bytes, expected at least " +
-            std::to_string(plan.floor_bytes) + ": " + std::to_string(plan.windows) +
-            " for shuffle windows, " + std::to_string(plan.batch) + " for a batch and " +
-            std::to_string(plan.readers) +
-            " for open pages; give more memory, fewer streams, or a smaller "
-            "shuffle_window_rows, batch_size or selection");
+    return Error(ErrorKind::kResourceExhausted,
+                 "memory_budget is " + std::to_string(budget) +
+                     " bytes, expected at least " + std::to_string(plan.floor_bytes) +
+                     ": " + std::to_string(plan.windows) + " for shuffle windows, " +
+                     std::to_string(plan.batch) + " for a batch and " +
+                     std::to_string(plan.readers) +
+                     " for open pages; give more memory, fewer streams, or a smaller "
+                     "shuffle_window_rows, batch_size or selection");
   }
   // A quarter of what is left goes into larger reads, another into keeping what is read
   // more than once, an eighth into steps that are assembled together, another into
