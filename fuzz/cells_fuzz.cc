@@ -11,25 +11,18 @@
 
 #include "codec/field_codec.h"
 #include "codec/image.h"
+#include "refusal.h"
 
 namespace {
 
 using headrace::DType;
 using headrace::ErrorKind;
 using headrace::Field;
-using headrace::KindOf;
 using headrace::Result;
-using headrace::Status;
+using headrace::fuzz::CheckRefusal;
 
 // Larger values are refused: they would only take time.
 constexpr int64_t kElementsMax = 1 << 20;
-
-void CheckRefusal(const Status& status) {
-  if (status.ok()) return;
-  if (headrace::MessageOf(status).empty() || KindOf(status) == ErrorKind::kInternal) {
-    std::abort();
-  }
-}
 
 void DecodeAs(const Field& given, std::span<const uint8_t> cell) {
   const auto schema = headrace::Schema::Make({given});

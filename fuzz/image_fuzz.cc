@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/memory_budget.h"
+#include "refusal.h"
 #include "transform/image_decoder.h"
 
 namespace {
@@ -18,20 +19,12 @@ using headrace::ErrorKind;
 using headrace::Field;
 using headrace::ImageOps;
 using headrace::Result;
-using headrace::Status;
+using headrace::fuzz::CheckRefusal;
 
 // Larger images are refused: they would only take time.
 constexpr int64_t kBytesMax = 4 << 20;
 constexpr int64_t kHeight = 7;
 constexpr int64_t kWidth = 5;
-
-void CheckRefusal(const Status& status) {
-  if (status.ok()) return;
-  if (headrace::MessageOf(status).empty() ||
-      headrace::KindOf(status) == ErrorKind::kInternal) {
-    std::abort();
-  }
-}
 
 void DoTo(const Field& field, const ImageOps& ops) {
   namespace transform = headrace::transform;

@@ -75,8 +75,8 @@ int64_t LargestPage(const parquet::ColumnChunkMetaData& chunk, int64_t bytes) {
                       counted.page_type == parquet::PageType::DATA_PAGE_V2;
     if (data) pages += counted.count;
   }
-  if (bytes <= pages * kPageBytes) return 0;
-  return pages == 0 ? 0 : bytes / std::max<int64_t>(1, pages - 1);
+  if (pages == 0 || bytes <= pages * kPageBytes) return 0;
+  return bytes / std::max<int64_t>(1, pages - 1);
 }
 
 Status SampleFragment(const table::Table& table, int64_t fragment,
