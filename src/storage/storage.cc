@@ -174,14 +174,13 @@ Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
                  Hide(WithoutQueries(base::OneLine(system.status().message())), secrets));
   }
   *path = std::move(system->path);
-  return std::make_shared<Storage>(std::move(system->filesystem),
-                                   std::move(system->display_prefix), secrets);
+  return std::make_shared<Storage>(*std::move(system), secrets);
 }
 
-Storage::Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem,
-                 std::string display_prefix, std::vector<std::string> secrets)
-    : filesystem_(std::move(filesystem)),
-      display_prefix_(std::move(display_prefix)),
+Storage::Storage(System system, std::vector<std::string> secrets)
+    : filesystem_(std::move(system.filesystem)),
+      display_prefix_(std::move(system.display_prefix)),
+      put_if_absent_(std::move(system.put_if_absent)),
       secrets_(std::move(secrets)) {}
 
 Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
@@ -212,26 +211,80 @@ Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
 
 Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& root,
                                                   const std::string& pattern) const {
+  ARROW_ASSIGN_OR_RAISE(auto files, ListAll(root, /*recursive=*/true));
+  std::erase_if(files, [&](const FileEntry& file) {
+    return IsHidden(file.relative_path) ||
+           (!pattern.empty() && !GlobMatches(pattern, file.path));
+  });
+  return files;
+}
+
+Result<std::vector<FileEntry>> Storage::ListAll(const std::string& directory,
+                                                bool recursive) const {
   arrow::fs::FileSelector selector;
-  selector.base_dir = root;
-  selector.recursive = true;
+  selector.base_dir = directory;
+  selector.recursive = recursive;
   selector.allow_not_found = true;
   auto infos = filesystem_->GetFileInfo(selector);
-  if (!infos.ok()) return Translate(infos.status(), root);
+  if (!infos.ok()) return Translate(infos.status(), directory);
   std::vector<FileEntry> files;
   for (const auto& info : *infos) {
     if (!info.IsFile()) continue;
-    size_t below = root.size();
+    size_t below = directory.size();
     while (below < info.path().size() && info.path()[below] == '/') ++below;
-    std::string relative = info.path().substr(below);
-    if (IsHidden(relative)) continue;
-    if (!pattern.empty() && !GlobMatches(pattern, info.path())) continue;
-    files.push_back({info.path(), std::move(relative), info.size(), ModifiedNs(info)});
+    files.push_back(
+        {info.path(), info.path().substr(below), info.size(), ModifiedNs(info)});
   }
   std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) {
     return a.relative_path < b.relative_path;
   });
   return files;
+}
+
+Result<std::shared_ptr<arrow::Buffer>> Storage::ReadAll(const std::string& path) const {
+  auto read = [&]() -> Result<std::shared_ptr<arrow::Buffer>> {
+    ARROW_ASSIGN_OR_RAISE(auto file, filesystem_->OpenInputFile(path));
+    ARROW_ASSIGN_OR_RAISE(const int64_t size, file->GetSize());
+    ARROW_ASSIGN_OR_RAISE(auto bytes, file->ReadAt(0, size));
+    if (bytes->size() != size) {
+      return Status::IOError("the file ended at ", bytes->size(), " of ", size, " bytes");
+    }
+    return bytes;
+  }();
+  if (!read.ok()) return Translate(read.status(), path);
+  return read;
+}
+
+Result<std::shared_ptr<arrow::io::OutputStream>> Storage::Create(
+    const std::string& path) const {
+  auto create = [&]() -> Result<std::shared_ptr<arrow::io::OutputStream>> {
+    const size_t slash = path.rfind('/');
+    if (slash != std::string::npos && slash > 0 && filesystem_->type_name() == "local") {
+      ARROW_RETURN_NOT_OK(filesystem_->CreateDir(path.substr(0, slash)));
+    }
+    return filesystem_->OpenOutputStream(path);
+  }();
+  if (!create.ok()) return Translate(create.status(), path);
+  return create;
+}
+
+Result<bool> Storage::PutIfAbsent(const std::string& path, std::string_view bytes) const {
+  if (put_if_absent_ == nullptr) {
+    return Error(ErrorKind::kUnsupported,
+                 Display(path) +
+                     ": this storage, or what it was opened with, cannot promise to "
+                     "write a file only where none is, which commits need");
+  }
+  auto put = put_if_absent_(path, bytes);
+  if (!put.ok()) return Translate(put.status(), path);
+  return put;
+}
+
+Status Storage::Delete(const std::string& path) const {
+  const Status status = filesystem_->DeleteFile(path);
+  if (status.ok()) return status;
+  const Status translated = Translate(status, path);
+  return KindOf(translated) == ErrorKind::kNotFound ? Status::OK() : translated;
 }
 
 Result<FileChange> Storage::ChangeOf(const FileEntry& file) const {

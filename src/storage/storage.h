@@ -10,7 +10,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "storage/system.h"
 
 namespace headrace::storage {
 
@@ -38,10 +41,8 @@ class Storage {
       const std::string& uri, const std::map<std::string, std::string>& options,
       std::string* path);
 
-  /// `display_prefix` is put before paths in messages ("s3://"); `secrets` never appear
-  /// in them.
-  Storage(std::shared_ptr<arrow::fs::FileSystem> filesystem, std::string display_prefix,
-          std::vector<std::string> secrets);
+  /// `secrets` never appear in messages.
+  Storage(System system, std::vector<std::string> secrets);
 
   /// Files that a path, directory (recursive) or glob (`*`, `?`, `[...]`, `**`) names, by
   /// path, bytewise. Hidden names (`_`, `.`) below the root are left out. NotFound if
@@ -50,6 +51,22 @@ class Storage {
 
   /// Opens for ranged reads; NotFound, Denied, Unavailable name the file.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> Open(const FileEntry& file) const;
+
+  /// All files below a directory, hidden ones too, by relative path, bytewise; none if it
+  /// is not there. `recursive`: directories below it as well.
+  Result<std::vector<FileEntry>> ListAll(const std::string& directory,
+                                         bool recursive) const;
+  /// A whole file. NotFound if it is not there.
+  Result<std::shared_ptr<arrow::Buffer>> ReadAll(const std::string& path) const;
+
+  /// A file to be written, in the place of one that may be there; directories are made.
+  /// What is not closed is not a file, or an incomplete one.
+  Result<std::shared_ptr<arrow::io::OutputStream>> Create(const std::string& path) const;
+  /// Writes a file unless one is there: false if one is. Atomic and durable. Unsupported
+  /// where the storage cannot promise it.
+  Result<bool> PutIfAbsent(const std::string& path, std::string_view bytes) const;
+  /// Deletes a file; OK if it is not there.
+  Status Delete(const std::string& path) const;
 
   /// Asks what became of a file. NotFound if it is gone.
   Result<FileChange> ChangeOf(const FileEntry& file) const;
@@ -71,6 +88,7 @@ class Storage {
 
   std::shared_ptr<arrow::fs::FileSystem> filesystem_;
   std::string display_prefix_;
+  storage::PutIfAbsent put_if_absent_;
   std::vector<std::string> secrets_;
 };
 

@@ -41,11 +41,18 @@ inline constexpr double kRequestTimeout = 30;
 /// How often a request is made before it is given up, where the system lets us say.
 inline constexpr int kAttempts = 3;
 
+/// Writes a file unless one of that path is there: false if one is. Atomic: of several at
+/// once exactly one gets true, and no reader sees a part of it. Durable once it returns.
+using PutIfAbsent =
+    std::function<Result<bool>(const std::string& path, std::string_view bytes)>;
+
 /// A filesystem, and the part of the URI that it takes as path.
 struct System {
   std::shared_ptr<arrow::fs::FileSystem> filesystem;
   std::string path;
   std::string display_prefix;
+  /// Null: the system cannot promise it.
+  PutIfAbsent put_if_absent = nullptr;
 };
 
 using OptionMap = std::map<std::string, std::string>;
