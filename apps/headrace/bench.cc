@@ -172,8 +172,7 @@ std::string ToJson(const BenchResult& result, const BenchOptions& bench) {
 }
 
 Result<ExitCode> Bench(const BenchOptions& bench) {
-  ARROW_ASSIGN_OR_RAISE(const OpenOptions options, bench.common.ToOpenOptions());
-  ARROW_ASSIGN_OR_RAISE(Dataset dataset, Dataset::Open(bench.common.uris, options));
+  ARROW_ASSIGN_OR_RAISE(Dataset dataset, bench.common.Open());
   ARROW_ASSIGN_OR_RAISE(dataset, bench.choice.Apply(std::move(dataset)));
   if (bench.choice.explain) {
     ARROW_RETURN_NOT_OK(PrintPlan(dataset, bench.common.json));

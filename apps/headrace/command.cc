@@ -57,8 +57,8 @@ std::string ErrorText(const Status& status) {
 
 void CommonOptions::AddTo(CLI::App* app) {
   app->add_option("URI", uris,
-                  "a Parquet file, directory or glob: a path, or file://, s3://, gs://, "
-                  "abfs://, hdfs://")
+                  "a table, directory, file or glob: a path, or file://, s3://, gs://, "
+                  "abfs://, hdfs://; URI@12 is version 12 of a Delta table")
       ->required();
   app->add_option("--storage-option", storage_options,
                   "how to reach the storage, as in region=eu-west-1; repeatable")
@@ -81,6 +81,31 @@ Result<OpenOptions> CommonOptions::ToOpenOptions() const {
     options.storage_options[option.substr(0, equals)] = option.substr(equals + 1);
   }
   return options;
+}
+
+Result<std::string> CommonOptions::OneUri() const {
+  if (uris.size() == 1) return uris[0];
+  return Error(ErrorKind::kInvalidArgument,
+               "found " + std::to_string(uris.size()) + " URIs, expected one table");
+}
+
+Result<Dataset> CommonOptions::Open() const {
+  ARROW_ASSIGN_OR_RAISE(OpenOptions options, ToOpenOptions());
+  if (uris.size() != 1) return Dataset::Open(uris, options);
+  const VersionedUri split = VersionedUri::Split(uris[0]);
+  options.version = split.version;
+  return Dataset::Open(split.uri, options);
+}
+
+VersionedUri VersionedUri::Split(const std::string& text) {
+  constexpr size_t kDigitsMax = 18;
+  const size_t at = text.rfind('@');
+  const std::string digits = at == std::string::npos ? "" : text.substr(at + 1);
+  if (at == 0 || digits.empty() || digits.size() > kDigitsMax ||
+      digits.find_first_not_of("0123456789") != std::string::npos) {
+    return {text, {}};
+  }
+  return {text.substr(0, at), std::stoll(digits)};
 }
 
 void ChoiceOptions::AddTo(CLI::App* app) {

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,10 @@ Action AddHead(CLI::App* app);
 Action AddStats(CLI::App* app);
 Action AddVerify(CLI::App* app);
 Action AddBench(CLI::App* app);
+Action AddHistory(CLI::App* app);
+Action AddDiff(CLI::App* app);
+Action AddRestore(CLI::App* app);
+Action AddVacuum(CLI::App* app);
 
 /// Options of every subcommand. Parsing fills it, so it must stay where it is.
 struct CommonOptions {
@@ -53,6 +58,18 @@ struct CommonOptions {
 
   void AddTo(CLI::App* app);
   Result<OpenOptions> ToOpenOptions() const;
+  /// InvalidArgument unless one was given.
+  Result<std::string> OneUri() const;
+  /// The table; "URI@12" is its version 12.
+  Result<Dataset> Open() const;
+};
+
+/// "URI@12" in two parts; no version where the text does not end so.
+struct VersionedUri {
+  std::string uri;
+  std::optional<int64_t> version;
+
+  static VersionedUri Split(const std::string& text);
 };
 
 /// Options of the subcommands that choose rows and columns.

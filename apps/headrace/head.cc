@@ -80,8 +80,7 @@ Status PrintTable(arrow::RecordBatchReader* reader, int64_t rows) {
 }
 
 Result<ExitCode> Head(const HeadOptions& head) {
-  ARROW_ASSIGN_OR_RAISE(const OpenOptions options, head.common.ToOpenOptions());
-  ARROW_ASSIGN_OR_RAISE(Dataset dataset, Dataset::Open(head.common.uris, options));
+  ARROW_ASSIGN_OR_RAISE(Dataset dataset, head.common.Open());
   ARROW_ASSIGN_OR_RAISE(dataset, head.choice.Apply(std::move(dataset)));
   if (head.choice.explain) {
     ARROW_RETURN_NOT_OK(PrintPlan(dataset, head.common.json));

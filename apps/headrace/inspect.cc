@@ -18,8 +18,7 @@ Action AddInspect(CLI::App* app) {
       "  headrace inspect 'lake/flights/year=2013/*/*.parquet' --json\n"
       "  headrace inspect s3://bucket/table --storage-option region=eu-west-1\n");
   return [common]() -> Result<ExitCode> {
-    ARROW_ASSIGN_OR_RAISE(const OpenOptions options, common->ToOpenOptions());
-    ARROW_ASSIGN_OR_RAISE(const Dataset dataset, Dataset::Open(common->uris, options));
+    ARROW_ASSIGN_OR_RAISE(const Dataset dataset, common->Open());
     ARROW_ASSIGN_OR_RAISE(const TableInfo info, Inspect(dataset));
     Write((common->json ? info.ToJson() : info.ToString()) + "\n");
     return kExitOk;

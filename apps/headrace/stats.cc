@@ -75,8 +75,7 @@ Status PrintJson(const TableStats& stats) {
 }
 
 Result<ExitCode> Run(const StatsOptions& options) {
-  ARROW_ASSIGN_OR_RAISE(const OpenOptions open, options.common.ToOpenOptions());
-  ARROW_ASSIGN_OR_RAISE(Dataset dataset, Dataset::Open(options.common.uris, open));
+  ARROW_ASSIGN_OR_RAISE(Dataset dataset, options.common.Open());
   ARROW_ASSIGN_OR_RAISE(dataset, options.choice.Apply(std::move(dataset)));
   if (options.choice.explain) {
     ARROW_RETURN_NOT_OK(PrintPlan(dataset, options.common.json));

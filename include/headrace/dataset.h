@@ -36,6 +36,11 @@ struct OpenOptions {
   /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns
   /// not named are inferred: int32, int64, date32, else string.
   std::map<std::string, std::string> partition_types = {};
+  /// Of a table with versions (Delta): which one, by number, or by a time such as
+  /// "2026-11-01T00:00Z" (UTC where it names no offset): the last one committed by then.
+  /// Neither: the last. InvalidArgument for both.
+  std::optional<int64_t> version = {};
+  std::string as_of = {};
   /// Fields of columns, dotted names included, whose files do not say how their cells are
   /// encoded, or say it otherwise.
   std::optional<Schema> schema = {};
@@ -54,7 +59,8 @@ struct ScanSummary {
     /// Compressed bytes of the needed columns.
     int64_t bytes = 0;
   };
-  /// The whole table, needed columns only.
+  /// The whole table, needed columns only. Of files that the log alone leaves out, all
+  /// bytes, and no row groups.
   Counts before;
   /// After partitions, statistics and bloom filters.
   Counts after;
@@ -150,7 +156,10 @@ class Dataset {
   /// Plans the scan without reading data pages.
   Result<ScanSummary> Explain() const;
 
-  /// Identity of the version: a hash over relative paths, sizes and footer checksums.
+  /// The version that was opened; absent for plain Parquet, which has none.
+  std::optional<int64_t> version() const;
+  /// Identity of the version: a hash over relative paths, sizes and footer checksums; of
+  /// Delta, over the table's id and the version.
   const std::string& fingerprint() const;
   /// Table and choice, as users read them.
   std::string ToString() const;

@@ -29,6 +29,8 @@ struct TableInfo {
   };
   std::string uri;
   std::string format;  ///< "parquet"
+  /// Absent for plain Parquet.
+  std::optional<int64_t> version;
   std::string fingerprint;
   int64_t files = 0;
   int64_t row_groups = 0;

@@ -121,8 +121,11 @@ std::map<std::string, CodesPolicy> CodesPolicies(const PyCodes& given) {
 Dataset Open(const std::vector<std::string>& uris,
              const std::map<std::string, std::string>& storage_options,
              const std::map<std::string, std::string>& partition_types,
-             const std::optional<Schema>& schema, const std::string& cache_folder) {
+             const std::optional<Schema>& schema, std::optional<int64_t> version,
+             const std::string& as_of, const std::string& cache_folder) {
   OpenOptions options;
+  options.version = version;
+  options.as_of = as_of;
   options.schema = schema;
   options.storage_options = storage_options;
   options.partition_types = partition_types;
@@ -209,7 +212,7 @@ void BindDataset(nb::module_& m) {
   nb::class_<Dataset>(m, "Dataset", "headrace::Dataset.")
       .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
                   nb::arg("partition_types"), nb::arg("schema").none(),
-                  nb::arg("cache_folder"))
+                  nb::arg("version").none(), nb::arg("as_of"), nb::arg("cache_folder"))
       .def_static(
           "from_json",
           [](const std::string& json) {
@@ -324,6 +327,7 @@ void BindDataset(nb::module_& m) {
             return ScanBatches{Released([&] { return dataset.ToReader(decode); })};
           },
           nb::arg("decode"))
+      .def_prop_ro("version", &Dataset::version)
       .def_prop_ro("fingerprint", &Dataset::fingerprint)
       .def("to_json", &Dataset::ToJson)
       .def("__str__", &Dataset::ToString)

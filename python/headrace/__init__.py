@@ -21,6 +21,15 @@ from .opening import open
 from .policies import fill, pad
 from .scan_summary import ScanSummary
 from .schema import Field, Schema
+from .versions import (
+    TableCommit,
+    TableDiff,
+    VacuumReport,
+    diff,
+    history,
+    restore,
+    vacuum,
+)
 
 __all__ = [
     "Dataset",
@@ -30,10 +39,17 @@ __all__ = [
     "Loader",
     "ScanSummary",
     "Schema",
+    "TableCommit",
+    "TableDiff",
+    "VacuumReport",
     "__version__",
+    "diff",
     "errors",
     "fill",
+    "history",
     "image",
     "open",
     "pad",
+    "restore",
+    "vacuum",
 ]

@@ -398,8 +398,16 @@ class Dataset(Samples, Maps, FeatureChoices):
         return pa.schema(self._native)
 
     @property
+    def version(self) -> int | None:
+        """The version of a Delta table; None for plain Parquet, which has none."""
+        return self._native.version
+
+    @property
     def fingerprint(self) -> str:
-        """Identity of the version: equal for equal paths, sizes and footers."""
+        """Identity of the version: equal for equal paths, sizes and footers.
+
+        Of a Delta table, for equal table and version.
+        """
         return self._native.fingerprint
 
     def count_rows(self) -> int:

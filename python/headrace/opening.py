@@ -1,5 +1,6 @@
 """Opening tables."""
 
+import datetime
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,15 @@ def open(
     storage_options: Mapping[str, str] | None = None,
     partition_types: Mapping[str, str] | None = None,
     schema: Schema | None = None,
+    version: int | None = None,
+    as_of: "str | datetime.datetime | None" = None,
 ) -> Dataset:
-    """Open Parquet where it lies.
+    """Open a table where it lies: Delta, or Parquet.
 
-    The footers of all files are read once, and the version that they describe is pinned:
-    files that change later are an error, never other rows. No row is read.
+    One version is pinned. Of a Delta table it is one of its own, the last if none is
+    asked for: reading goes on unchanged while others commit. Of Parquet the footers of all
+    files are read once, and files that change later are an error, never other rows. No row
+    is read.
 
     Parameters
     ----------
@@ -38,6 +43,12 @@ def open(
         Fields of columns, dotted names included, whose files do not say how their cells
         are encoded, or say it otherwise. Columns that it does not name stay as they are.
 
+    version : int, optional
+        Which version of a Delta table.
+    as_of : str or datetime, optional
+        The last version committed by a time, such as ``"2026-11-01T00:00Z"``; UTC if it
+        names no offset.
+
     Returns
     -------
     Dataset
@@ -46,12 +57,16 @@ def open(
     Raises
     ------
     InvalidArgument
-        An argument is not of the types above, or a storage option is not known.
+        An argument is not of the types above, or a storage option is not known. Or both
+        `version` and `as_of` were given, or one of them for a table without versions.
     NotFound
         There is no such table, or it has no data files: every file counts whose name does
         not begin with `_` or `.`.
+        Or the version is not, or not any more, there.
     Corrupt
-        A footer is damaged; the message names the file.
+        A footer or the log is damaged; the message names the file.
+    Unsupported
+        The table has Delta features that this build does not know; the message names them.
     SchemaMismatch
         Files disagree on a column; the message names file and column. Or a field of the
         schema does not suit its column.
@@ -72,15 +87,31 @@ def open(
     types = _validate.text_mapping("partition_types", partition_types or {})
     if schema is not None and not isinstance(schema, Schema):
         raise _validate.rejected("schema", schema, "a headrace.Schema")
+    if version is not None:
+        version = _validate.integer("version", version, minimum=0)
     return Dataset(
         _native.Dataset.open(
             uris=_validate.paths("uri", uri),
             storage_options=storage,
             partition_types=types,
             schema=None if schema is None else schema._native,
+            version=version,
+            as_of=_time(as_of),
             cache_folder=_cache_folder(),
         )
     )
+
+
+def _time(as_of: "str | datetime.datetime | None") -> str:
+    if as_of is None:
+        return ""
+    if isinstance(as_of, str) and as_of:
+        return as_of
+    if not isinstance(as_of, datetime.datetime):
+        raise _validate.rejected("as_of", as_of, "a time as text, or a datetime")
+    if as_of.tzinfo is not None:
+        as_of = as_of.astimezone(datetime.UTC).replace(tzinfo=None)
+    return as_of.isoformat(timespec="milliseconds") + "Z"
 
 
 def _cache_folder() -> str:

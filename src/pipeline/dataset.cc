@@ -106,12 +106,18 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
   table::TableOptions table_options;
   table_options.storage_options = options.storage_options;
   table_options.partition_types = options.partition_types;
+  table_options.version = options.version;
+  if (!options.as_of.empty()) {
+    ARROW_ASSIGN_OR_RAISE(table_options.as_of_ms, table::delta::ParseTime(options.as_of));
+  }
   pipeline::ThreadExecutor executor(options.num_threads);
   auto impl = std::make_shared<DatasetImpl>();
   ARROW_ASSIGN_OR_RAISE(impl->table, table::Table::Open(uris, table_options, executor));
   impl->survivors = std::make_shared<pipeline::SurvivorCache>(options.cache_folder);
   impl->vocabularies = std::make_shared<pipeline::VocabularyCache>();
   impl->options = options;
+  impl->options.version = impl->table->version();
+  impl->options.as_of.clear();
   if (options.schema) {
     for (const Field& field : options.schema->fields()) {
       if (Status known = impl->Declared(field.name).status(); !known.ok()) {
@@ -289,6 +295,7 @@ Result<Dataset> Dataset::OnError(ErrorPolicy policy) const {
 }
 
 const std::shared_ptr<arrow::Schema>& Dataset::schema() const { return impl_->schema; }
+std::optional<int64_t> Dataset::version() const { return impl_->table->version(); }
 const std::string& Dataset::fingerprint() const { return impl_->table->fingerprint(); }
 std::string Dataset::ToJson() const { return pipeline::DatasetToJson(*impl_); }
 std::string Dataset::ToString() const { return pipeline::DatasetToString(*impl_); }
@@ -300,8 +307,7 @@ struct PlainScan {
   reader::ReadCounters counters;
   reader::ReadContext context;
 
-  explicit PlainScan(const table::Table& table) {
-    context.table = &table;
+  PlainScan() {
     context.pool = arrow::default_memory_pool();
     context.counters = &counters;
   }
@@ -311,7 +317,7 @@ struct PlainScan {
 
 Result<int64_t> Dataset::CountRows() const {
   if (!impl_->filter) return impl_->table->rows();
-  PlainScan plain(*impl_->table);
+  PlainScan plain;
   pipeline::ThreadExecutor executor(impl_->options.num_threads);
   ARROW_ASSIGN_OR_RAISE(auto scan, pipeline::Scan::Make(impl_, plain.context, executor));
   ARROW_ASSIGN_OR_RAISE(auto counts, scan->CountSurvivors(plain.context, executor));
@@ -333,7 +339,7 @@ Result<std::shared_ptr<arrow::Table>> Dataset::ToTable(bool decode) const {
 }
 
 Result<ScanSummary> Dataset::Explain() const {
-  PlainScan plain(*impl_->table);
+  PlainScan plain;
   pipeline::ThreadExecutor executor(impl_->options.num_threads);
   ARROW_ASSIGN_OR_RAISE(auto scan, pipeline::Scan::Make(impl_, plain.context, executor));
   return scan->Summarize(plain.context);

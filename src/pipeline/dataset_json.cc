@@ -217,6 +217,7 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
   if (dataset.options.schema) {
     j["schema"] = json::parse(dataset.options.schema->ToJson());
   }
+  if (dataset.table->version()) j["version"] = *dataset.table->version();
   j["fingerprint"] = dataset.table->fingerprint();
   j["files"] = dataset.table->fragments().size();
   j["rows"] = dataset.table->rows();
@@ -250,6 +251,7 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     if (j.contains("schema")) {
       ARROW_ASSIGN_OR_RAISE(d.options.schema, Schema::FromJson(j.at("schema").dump()));
     }
+    if (j.contains("version")) d.options.version = j.at("version").get<int64_t>();
     d.fingerprint = j.at("fingerprint").get<std::string>();
     d.files = j.at("files").get<int64_t>();
     d.rows = j.at("rows").get<int64_t>();
@@ -292,8 +294,12 @@ std::string DatasetToString(const DatasetImpl& dataset) {
   const table::Table& table = *dataset.table;
   std::ostringstream text;
   text << "Dataset(" << table.DisplayUri() << ": " << table.rows() << " rows, "
-       << table.fragments().size() << " files, " << table.row_groups().size()
-       << " row groups";
+       << table.fragments().size() << " files";
+  if (table.version()) {
+    text << ", version " << *table.version();
+  } else {
+    text << ", " << table.row_groups().size() << " row groups";
+  }
   if (dataset.filter) text << "\n  where: " << dataset.filter->text();
   text << "\n  columns:";
   for (size_t i = 0; i < dataset.columns.size(); ++i) {

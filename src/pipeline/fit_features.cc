@@ -185,7 +185,6 @@ Result<Features> FitFeatures(const Dataset& dataset,
   pipeline::ThreadExecutor executor(num_threads);
   reader::ReadCounters counters;
   reader::ReadContext context;
-  context.table = narrow->table.get();
   context.pool = arrow::default_memory_pool();
   context.counters = &counters;
   ARROW_ASSIGN_OR_RAISE(const auto scan, pipeline::Scan::Make(narrow, context, executor));

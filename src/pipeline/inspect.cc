@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pipeline/dataset_impl.h"
+#include "pipeline/thread_executor.h"
 #include "table/table.h"
 
 namespace headrace {
@@ -143,11 +144,15 @@ std::string Aligned(const std::vector<std::vector<std::string>>& rows) {
 }  // namespace
 
 Result<TableInfo> Inspect(const Dataset& dataset) {
-  const table::Table& table = DatasetAccess::Table(dataset);
+  const DatasetImpl& impl = DatasetAccess::Impl(dataset);
+  pipeline::ThreadExecutor executor(impl.options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(const auto loaded, table::Table::Load(impl.table, {}, executor));
+  const table::Table& table = *loaded;
   ARROW_ASSIGN_OR_RAISE(auto sizes, MeasureColumns(table));
   TableInfo info;
   info.uri = table.DisplayUri();
-  info.format = "parquet";
+  info.format = table.format();
+  info.version = table.version();
   info.fingerprint = table.fingerprint();
   info.files = static_cast<int64_t>(table.fragments().size());
   info.row_groups = static_cast<int64_t>(table.row_groups().size());
@@ -184,7 +189,7 @@ Result<TableInfo> Inspect(const Dataset& dataset) {
 
 std::string TableInfo::ToString() const {
   std::vector<std::vector<std::string>> facts = {
-      {"format", format},
+      {"format", version ? format + " version " + std::to_string(*version) : format},
       {"fingerprint", fingerprint},
       {"rows", std::to_string(rows)},
       {"files", std::to_string(files)},
@@ -220,6 +225,7 @@ std::string TableInfo::ToJson() const {
   using Json = nlohmann::ordered_json;
   Json json = {{"uri", uri},
                {"format", format},
+               {"version", version ? Json(*version) : Json(nullptr)},
                {"fingerprint", fingerprint},
                {"files", files},
                {"row_groups", row_groups},

@@ -140,11 +140,11 @@ plan::OrderSpec Loader::Impl::ResolveOrder(const plan::LoaderState* state) const
   const int default_streams = spec.shuffle ? 8 : options.world_size;
   spec.streams =
       options.streams.value_or(state != nullptr ? state->streams : default_streams);
-  const auto& table = *dataset->table;
+  const auto& table = scan->table();
   spec.shuffle_window_rows = options.shuffle_window_rows.value_or(
       state != nullptr ? state->shuffle_window_rows
-                       : plan::DefaultShuffleWindowRows(table.stored_bytes(),
-                                                        table.rows(), spec.streams));
+                       : plan::DefaultShuffleWindowRows(
+                             table.stored_bytes(), table.stored_rows(), spec.streams));
   return spec;
 }
 
@@ -163,9 +163,9 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   }
   needs.options = options;
   needs.rows = rows_most;
-  ARROW_ASSIGN_OR_RAISE(auto judged, pipeline::PlanMemory(*dataset->table, needs));
+  ARROW_ASSIGN_OR_RAISE(auto judged, pipeline::PlanMemory(scan->table(), needs));
   needs.rows = rows;
-  ARROW_ASSIGN_OR_RAISE(memory, pipeline::PlanMemory(*dataset->table, needs));
+  ARROW_ASSIGN_OR_RAISE(memory, pipeline::PlanMemory(scan->table(), needs));
   memory.floor_bytes = judged.floor_bytes;
   read.read_buffer_bytes = memory.read_buffer_bytes;
   read.tile_rows = memory.tile_rows;
@@ -177,7 +177,6 @@ Status Loader::Impl::Init() {
   ARROW_RETURN_NOT_OK(WriteTrace());  // fails now rather than after an epoch
   if (!options.trace.empty()) counters.timeline.StartTrace();
   budget = std::make_unique<base::MemoryBudget>(base::PagePool(), options.memory_budget);
-  read.table = dataset->table.get();
   read.pool = budget.get();
   read.counters = &counters;
   read.tile_rows = kCountTileRows;
@@ -188,6 +187,7 @@ Status Loader::Impl::Init() {
   pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_ASSIGN_OR_RAISE(
       scan, pipeline::Scan::Make(dataset, read, executor, assembler->needs_row_ids()));
+  read.table = &scan->table();
   order = ResolveOrder(nullptr);
   // The budget is judged before the first data page is read, with as many survivors as
   // there may be, and spent by how many there are.
@@ -238,8 +238,9 @@ Result<plan::Deal> Loader::Impl::DealOf(const plan::EpochOrder& of, int64_t star
 
 plan::LoaderState Loader::Impl::State(Cursor at) const {
   plan::LoaderState state;
-  state.table_format = "parquet";
+  state.table_format = dataset->table->format();
   state.fingerprint = dataset->table->fingerprint();
+  state.table_version = dataset->table->version();
   if (dataset->filter) state.filter = plan::FilterForState(dataset->filter->text());
   state.shuffle = order.shuffle;
   state.seed = order.seed;

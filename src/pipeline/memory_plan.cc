@@ -89,7 +89,7 @@ Status SampleFragment(const table::Table& table, int64_t fragment,
       parquet::ArrowReaderProperties(), &manifest));
   for (size_t c = 0; c < columns.size(); ++c) {
     const auto* field = columns[c].stored()
-                            ? reader::FindField(manifest.schema_fields, columns[c].path)
+                            ? reader::FindField(manifest.schema_fields, columns[c].file_path)
                             : nullptr;
     if (field == nullptr) continue;
     std::vector<int> leaves;
@@ -120,6 +120,7 @@ Result<std::vector<ColumnSizes>> SampleSizes(
   const auto fragments = static_cast<int64_t>(table.fragments().size());
   const int64_t step = std::max<int64_t>(1, fragments / kSampledFragments);
   for (int64_t f = 0; f < fragments; f += step) {
+    if (table.fragments()[static_cast<size_t>(f)].row_group_count == 0) continue;
     ARROW_RETURN_NOT_OK(
         reader::CatchParquet([&] { return SampleFragment(table, f, columns, &sizes); }));
   }

@@ -9,13 +9,13 @@ namespace headrace::pipeline {
 
 ScanReader::ScanReader(std::shared_ptr<const DatasetImpl> dataset)
     : dataset_(std::move(dataset)) {
-  context_.table = dataset_->table.get();
   context_.pool = arrow::default_memory_pool();
   context_.counters = &counters_;
 }
 
 void ScanReader::Begin(std::shared_ptr<const Scan> scan, size_t first, size_t end) {
   scan_ = std::move(scan);
+  context_.table = &scan_->table();
   survivors_ = std::make_unique<reader::SurvivorReader>(&context_, &scan_->spec());
   next_block_ = first;
   end_block_ = end;

@@ -109,7 +109,10 @@ TableStats Empty(const arrow::Schema& schema) {
 }
 
 Result<TableStats> OfFooters(const DatasetImpl& dataset, const Progress& progress) {
-  const table::Table& table = *dataset.table;
+  pipeline::ThreadExecutor executor(dataset.options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(const auto loaded,
+                        table::Table::Load(dataset.table, {}, executor));
+  const table::Table& table = *loaded;
   TableStats stats = Empty(*dataset.stored_schema);
   stats.rows = table.rows();
   ARROW_ASSIGN_OR_RAISE(auto columns, reader::ResolveColumns(table, dataset.columns));

@@ -31,12 +31,19 @@ struct GroupRows {
   std::span<const int64_t> ids;
 };
 
+bool IsDeleted(const table::Fragment& fragment, int64_t id) {
+  return fragment.deleted != nullptr && fragment.deleted->CountIn(RowInFileOf(id), 1) > 0;
+}
+
 Status NotThere(const table::Table& table, int64_t id) {
   const auto files = static_cast<int64_t>(table.fragments().size());
   std::string why = "ids are 0 or more";
   if (id >= 0 && FileOf(id) >= files) {
     why = "it would be in file " + std::to_string(FileOf(id)) +
           ", and the files are 0 to " + std::to_string(files - 1);
+  } else if (id >= 0 &&
+             IsDeleted(table.fragments()[static_cast<size_t>(FileOf(id))], id)) {
+    why = "it was deleted";
   } else if (id >= 0) {
     why = "it would be row " + std::to_string(RowInFileOf(id)) + " of " +
           table.DisplayPath(FileOf(id)) + ", which has " +
@@ -47,6 +54,16 @@ Status NotThere(const table::Table& table, int64_t id) {
                                          table.DisplayUri() + ": " + why +
                                          "; take ids from the column row_id of this "
                                          "version of the table");
+}
+
+/// Which files have some of the ids.
+std::vector<uint8_t> FilesOf(const table::Table& table, std::span<const int64_t> ids) {
+  std::vector<uint8_t> wanted(table.fragments().size());
+  for (const int64_t id : ids) {
+    const int64_t file = FileOf(id);
+    if (file >= 0 && file < std::ssize(wanted)) wanted[static_cast<size_t>(file)] = 1;
+  }
+  return wanted;
 }
 
 /// The row groups of ascending ids.
@@ -63,7 +80,9 @@ Result<std::vector<GroupRows>> GroupsOf(const table::Table& table,
       const auto number = static_cast<size_t>(fragment.first_row_group + g);
       const int64_t end = first + table.row_groups()[number].rows;
       const size_t begin = i;
-      while (i < ids.size() && ids[i] < RowId(file, end)) ++i;
+      for (; i < ids.size() && ids[i] < RowId(file, end); ++i) {
+        if (IsDeleted(fragment, ids[i])) return NotThere(table, ids[i]);
+      }
       if (begin < i) groups.push_back({file, g, first, ids.subspan(begin, i - begin)});
       first = end;
     }
@@ -106,24 +125,28 @@ Result<arrow::ArrayVector> ReadGroup(const reader::ReadContext& context,
 class Taking {
  public:
   explicit Taking(const DatasetImpl& dataset) : dataset_(dataset) {
-    context_.table = dataset.table.get();
     context_.pool = arrow::default_memory_pool();
     context_.counters = &counters_;
     context_.tile_rows = kTileRows;
   }
 
   Result<std::shared_ptr<arrow::Table>> Run(std::span<const int64_t> ids) {
-    const table::Table& table = *dataset_.table;
+    pipeline::ThreadExecutor executor(dataset_.options.num_threads);
     ids_ = ids;
     ascending_.assign(ids.begin(), ids.end());
     std::ranges::sort(ascending_);
     const auto repeated = std::ranges::unique(ascending_);
     ascending_.erase(repeated.begin(), repeated.end());
+    ARROW_ASSIGN_OR_RAISE(
+        const auto loaded,
+        table::Table::Load(dataset_.table, FilesOf(*dataset_.table, ascending_),
+                           executor));
+    const table::Table& table = *loaded;
+    context_.table = &table;
     ARROW_ASSIGN_OR_RAISE(const auto groups, GroupsOf(table, ascending_));
     ARROW_ASSIGN_OR_RAISE(const auto columns,
                           reader::ResolveColumns(table, dataset_.columns));
     std::vector<arrow::ArrayVector> read(groups.size());
-    pipeline::ThreadExecutor executor(dataset_.options.num_threads);
     ARROW_RETURN_NOT_OK(
         executor.ForEach(static_cast<int64_t>(groups.size()), [&](int64_t g) -> Status {
           const auto at = static_cast<size_t>(g);

@@ -70,7 +70,7 @@ std::string Text(const T& value) {
 }  // namespace
 
 std::string LoaderState::ToJson() const {
-  return json{{"format", kFormat},
+  json state{{"format", kFormat},
               {"table_format", table_format},
               {"fingerprint", fingerprint},
               {"filter", filter},
@@ -79,8 +79,9 @@ std::string LoaderState::ToJson() const {
               {"streams", streams},
               {"shuffle_window_rows", shuffle_window_rows},
               {"epoch", epoch},
-              {"samples", samples}}
-      .dump(-1, ' ', false, json::error_handler_t::replace);
+              {"samples", samples}};
+  if (table_version) state["table_version"] = *table_version;
+  return state.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 Result<LoaderState> LoaderState::FromJson(const std::string& text) {
@@ -103,6 +104,11 @@ Result<LoaderState> LoaderState::FromJson(const std::string& text) {
       Read(object, "table_format", "a string", &json::is_string, &state.table_format));
   ARROW_RETURN_NOT_OK(
       Read(object, "fingerprint", "a string", &json::is_string, &state.fingerprint));
+  if (object.contains("table_version")) {
+    int64_t version = 0;
+    ARROW_RETURN_NOT_OK(ReadInteger(object, "table_version", 0, kMost, &version));
+    state.table_version = version;
+  }
   ARROW_RETURN_NOT_OK(
       Read(object, "filter", "a string", &json::is_string, &state.filter));
   ARROW_RETURN_NOT_OK(
@@ -128,7 +134,11 @@ std::vector<std::string> LoaderState::DifferencesFrom(const LoaderState& loader)
                     Text(other));
   };
   compare("table_format", table_format, loader.table_format);
-  compare("table version (fingerprint)", fingerprint, loader.fingerprint);
+  if (table_version && loader.table_version && *table_version != *loader.table_version) {
+    compare("table version", *table_version, *loader.table_version);
+  } else {
+    compare("table version (fingerprint)", fingerprint, loader.fingerprint);
+  }
   compare("filter", filter, loader.filter);
   compare("shuffle", shuffle, loader.shuffle);
   compare("seed", seed, loader.seed);

@@ -5,6 +5,7 @@
 #include <headrace/result.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct LoaderState {
   /// Identity of the rows: the table's kind ("parquet") and its fingerprint.
   std::string table_format;
   std::string fingerprint;
+  /// Of a table with versions: which one.
+  std::optional<int64_t> table_version = {};
   /// Canonical filter text, or "hash:<hex>" where that is longer than 120 bytes or not
   /// UTF-8; empty: none.
   std::string filter;

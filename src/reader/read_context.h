@@ -71,6 +71,9 @@ struct ReadCounters {
 struct ReadColumn {
   std::vector<std::string> path;
   std::shared_ptr<arrow::Field> field;
+  /// Where files have it, and the table's field with what files call what is in it.
+  std::vector<table::FileField> file_path = {};
+  std::shared_ptr<arrow::Field> mapped = nullptr;
   /// Index into the table's partition fields, or -1.
   int partition = -1;
   /// The virtual column of row ids, whatever the table stores under its name.

@@ -14,6 +14,7 @@
 
 #include "reader/catch_parquet.h"
 #include "reader/file_schema.h"
+#include "table/delta/file_stats.h"
 
 namespace headrace::reader {
 namespace {
@@ -74,6 +75,20 @@ std::optional<uint64_t> BloomHash(const parquet::BloomFilter& bloom,
   return std::nullopt;
 }
 
+// What the table's log says of a file's values.
+ColumnBounds LoggedBounds(const table::Fragment& file, const ReadColumn& column) {
+  ColumnBounds bounds;
+  bounds.rows = file.rows;
+  if (file.stats.empty()) return bounds;
+  std::vector<std::string> path;
+  for (const table::FileField& step : column.file_path) path.push_back(step.name);
+  auto logged = table::delta::BoundsOf(file.stats, path, column.field->type());
+  bounds.min = std::move(logged.min);
+  bounds.max = std::move(logged.max);
+  bounds.null_count = logged.null_count;
+  return bounds;
+}
+
 /// One row group's footer and, once asked for, its bloom filters.
 class RowGroupFacts {
  public:
@@ -96,7 +111,8 @@ class RowGroupFacts {
   int64_t rows() const { return group_->num_rows(); }
 
   const parquet::arrow::SchemaField* Field(const ReadColumn& column) const {
-    return column.stored() ? FindField(manifest_.schema_fields, column.path) : nullptr;
+    return column.stored() ? FindField(manifest_.schema_fields, column.file_path)
+                           : nullptr;
   }
 
   int64_t CompressedBytes(const ReadColumn& column) const {
@@ -221,9 +237,7 @@ Result<Verdict> DecideFragment(const table::Table& table,
       return ConstantBounds(file.partition_values[column.partition], file.rows);
     }
     if (column.row_id) return RowIdBounds(RowId(fragment, 0), file.rows);
-    ColumnBounds unknown;
-    unknown.rows = file.rows;
-    return unknown;
+    return LoggedBounds(file, column);
   });
 }
 

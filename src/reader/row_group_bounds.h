@@ -20,8 +20,8 @@ Result<expression::Verdict> DecideRowGroup(const ReadContext& context,
                                            const std::vector<ReadColumn>& columns,
                                            int64_t fragment, int row_group);
 
-/// Decides a filter on all rows of a fragment by its partition values and row ids alone,
-/// reading nothing.
+/// Decides a filter on all rows of a fragment by its partition values, its row ids and
+/// what the table's log says of its values, reading nothing.
 Result<expression::Verdict> DecideFragment(const table::Table& table,
                                            const expression::Filter& filter,
                                            const std::vector<ReadColumn>& columns,

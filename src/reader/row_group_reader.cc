@@ -1,6 +1,5 @@
 #include "reader/row_group_reader.h"
 
-#include <arrow/compute/api.h>
 #include <headrace/row_id.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "reader/catch_parquet.h"
 #include "reader/chunk_cache.h"
 #include "reader/chunk_pages.h"
+#include "reader/conform.h"
 #include "reader/file_schema.h"
 #include "schema/column_path.h"
 
@@ -105,6 +105,10 @@ Result<std::vector<ReadColumn>> ResolveColumns(const table::Table& table,
       continue;
     }
     ReadColumn column{std::move(found.path), std::move(found.field)};
+    for (const auto& step : table.MappedPath(column.path)) {
+      column.file_path.push_back(table::FileFieldOf(*step));
+      column.mapped = step;
+    }
     for (size_t p = 0; p < table.partition_fields().size(); ++p) {
       if (column.path.size() == 1 &&
           table.partition_fields()[p]->name() == column.path[0]) {
@@ -192,6 +196,7 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   ++context.counters->row_groups_opened;
   for (const ReadColumn& column : columns) {
     reader->fields_.push_back(column.field);
+    reader->mapped_.push_back(column.mapped != nullptr ? column.mapped : column.field);
     Status status = CatchParquet(
         [&] { return reader->OpenColumn(context, fragment, first_row, column); });
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
@@ -212,7 +217,7 @@ Status RowGroupReader::ReadAhead(const ReadContext& context, int64_t first_row,
     std::vector<ByteRange> ranges;
     for (const ReadColumn& column : columns) {
       const auto* field = column.stored()
-                              ? FindField(file_->manifest.schema_fields, column.path)
+                              ? FindField(file_->manifest.schema_fields, column.file_path)
                               : nullptr;
       if (field == nullptr) continue;
       std::vector<int> leaves;
@@ -258,7 +263,7 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
     placeable_.push_back(true);
     return Status::OK();
   }
-  const auto* field = FindField(file_->manifest.schema_fields, column.path);
+  const auto* field = FindField(file_->manifest.schema_fields, column.file_path);
   if (field == nullptr) {
     sources_.push_back(
         MakeConstantSource(arrow::MakeNullScalar(column.field->type()), pool_));
@@ -294,13 +299,7 @@ Result<std::shared_ptr<arrow::Array>> RowGroupReader::Read(size_t column, int64_
   Note(column, sources_[column]->path());
   auto read = CatchParquet([&]() -> Result<std::shared_ptr<arrow::Array>> {
     ARROW_ASSIGN_OR_RAISE(auto values, sources_[column]->Read(rows));
-    const auto& type = fields_[column]->type();
-    if (values->type()->Equals(*type)) return values;
-    arrow::compute::ExecContext context(pool_);
-    ARROW_ASSIGN_OR_RAISE(
-        auto cast, arrow::compute::Cast(values, type, arrow::compute::CastOptions::Safe(),
-                                        &context));
-    return cast.make_array();
+    return Conform(values, *mapped_[column], pool_);
   });
   if (!read.ok()) return Locate(read.status(), column);
   return read;

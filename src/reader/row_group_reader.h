@@ -61,6 +61,8 @@ class RowGroupReader {
   std::unique_ptr<OpenFile> file_;
   std::vector<std::unique_ptr<ColumnSource>> sources_;
   std::vector<std::shared_ptr<arrow::Field>> fields_;
+  std::vector<std::shared_ptr<arrow::Field>>
+      mapped_;  // with what files call their members
   std::vector<bool> placeable_;
   std::vector<bool> cells_placeable_;
   std::vector<unsigned> noted_;  // decode paths by column

@@ -2,6 +2,7 @@
 
 #include <arrow/compute/api.h>
 #include <arrow/record_batch.h>
+#include <arrow/util/bit_util.h>
 
 #include <algorithm>
 #include <utility>
@@ -45,7 +46,7 @@ void SurvivorReader::Close() {
 Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
   Close();
   block_ = block;
-  next_row_ = next_survivor_ = block.filtered ? 0 : first;
+  next_row_ = next_survivor_ = block.thinned() ? 0 : first;
   damaged_.assign(spec_->columns.size(), false);
   std::vector<ReadColumn> columns = spec_->columns;
   if (!block.filtered) columns.resize(spec_->selected);
@@ -64,7 +65,7 @@ Status SurvivorReader::Read(const BlockRef& block, int64_t first, int64_t rows,
                             const Sink& sink) {
   if (!IsOpen(block) || next_survivor_ != first)
     ARROW_RETURN_NOT_OK(OpenAt(block, first));
-  Status status = block.filtered ? ReadFiltered(first, rows, sink) : ReadAll(rows, sink);
+  Status status = block.thinned() ? ReadFiltered(first, rows, sink) : ReadAll(rows, sink);
   // A failed read leaves columns at different rows; a finished block's pages are let go.
   const bool finished = next_row_ == block_.rows && kept_at_ == kept_rows_;
   if (!status.ok() || finished) Close();
@@ -74,7 +75,7 @@ Status SurvivorReader::Read(const BlockRef& block, int64_t first, int64_t rows,
 Result<int64_t> SurvivorReader::ReadNext(const BlockRef& block, const Sink& sink) {
   if (!IsOpen(block)) ARROW_RETURN_NOT_OK(OpenAt(block, 0));
   int64_t rows = 0;
-  if (block.filtered) {
+  if (block.thinned()) {
     ARROW_RETURN_NOT_OK(FillKept(next_survivor_));
     rows = kept_rows_ - kept_at_;
     ARROW_RETURN_NOT_OK(DeliverKept(0, rows, sink));
@@ -144,14 +145,36 @@ Result<Salvaged> SurvivorReader::ReadTile(size_t column, int64_t row, int64_t ro
 Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
   const int64_t rows = std::min(context_->tile_rows, block_.rows - next_row_);
   inputs_.clear();
-  for (size_t input : spec_->filter_inputs) {
-    ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(input, rows));
-    inputs_.push_back(std::move(values));
+  if (block_.filtered) {
+    for (size_t input : spec_->filter_inputs) {
+      ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(input, rows));
+      inputs_.push_back(std::move(values));
+    }
+    auto batch = arrow::RecordBatch::Make(spec_->filter->input_schema(), rows, inputs_);
+    ARROW_ASSIGN_OR_RAISE(*passing, spec_->filter->Evaluate(*batch, context_->pool));
   }
-  auto batch = arrow::RecordBatch::Make(spec_->filter->input_schema(), rows, inputs_);
-  ARROW_ASSIGN_OR_RAISE(*passing, spec_->filter->Evaluate(*batch, context_->pool));
+  if (block_.has_deleted) {
+    const auto& deleted =
+        *context_->table->fragments()[static_cast<size_t>(block_.fragment)].deleted;
+    present_.assign(static_cast<size_t>(rows), 1);
+    deleted.Clear(block_.first_row_in_file + next_row_, present_);
+    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> bits,
+                          arrow::AllocateEmptyBitmap(rows, context_->pool));
+    for (int64_t row = 0; row < rows; ++row) {
+      const bool kept = present_[static_cast<size_t>(row)] != 0 &&
+                        (*passing == nullptr || (*passing)->Value(row));
+      arrow::bit_util::SetBitTo(bits->mutable_data(), row, kept);
+    }
+    *passing = std::make_shared<arrow::BooleanArray>(rows, std::move(bits));
+  }
   next_row_ += rows;
   return Status::OK();
+}
+
+bool SurvivorReader::IsInput(size_t column) const {
+  const auto& inputs = spec_->filter_inputs;
+  return block_.filtered &&
+         std::find(inputs.begin(), inputs.end(), column) != inputs.end();
 }
 
 Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t survivors) {
@@ -161,7 +184,7 @@ Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t surv
     const auto& inputs = spec_->filter_inputs;
     auto input = std::find(inputs.begin(), inputs.end(), column);
     Salvaged read;
-    if (input != inputs.end()) {
+    if (block_.filtered && input != inputs.end()) {
       ARROW_ASSIGN_OR_RAISE(
           read.values,
           schema::WithoutView(inputs_[static_cast<size_t>(input - inputs.begin())],
@@ -187,7 +210,6 @@ Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t surv
 }
 
 Status SurvivorReader::FillKept(int64_t first) {
-  const auto& inputs = spec_->filter_inputs;
   while (kept_at_ == kept_rows_ && next_row_ < block_.rows) {
     std::shared_ptr<arrow::BooleanArray> passing;
     ARROW_RETURN_NOT_OK(NextTile(&passing));
@@ -201,9 +223,7 @@ Status SurvivorReader::FillKept(int64_t first) {
     // Nothing wanted here: the columns that the filter did not read are passed over.
     for (size_t column = 0; column < spec_->selected; ++column) {
       if (damaged_[column]) continue;
-      if (std::find(inputs.begin(), inputs.end(), column) == inputs.end()) {
-        open_->Skip(column, passing->length());
-      }
+      if (!IsInput(column)) open_->Skip(column, passing->length());
     }
     next_survivor_ += survivors;
   }

@@ -1,5 +1,5 @@
 /// \file
-/// Reading the survivors of a filter, block by block, in stored order.
+/// Reading the survivors of a filter and of deletions, block by block, in stored order.
 #pragma once
 
 #include <headrace/result.h>
@@ -25,8 +25,14 @@ struct BlockRef {
   int row_group = 0;
   int64_t first_row = 0;  ///< In the row group.
   int64_t rows = 0;
-  /// The filter must be evaluated; else every row is a survivor.
+  /// The filter must be evaluated; else every row passes it.
   bool filtered = false;
+  /// Some rows are deleted.
+  bool has_deleted = false;
+  int64_t first_row_in_file = 0;
+
+  /// Not every row is a survivor.
+  bool thinned() const { return filtered || has_deleted; }
 };
 
 /// What to read: the selected columns first, row ids where they are wanted beside them,
@@ -82,7 +88,7 @@ class SurvivorReader {
   /// The block's next survivors, at most a tile of them, from its start on call after
   /// call until 0 are left. Delivers them at 0.
   Result<int64_t> ReadNext(const BlockRef& block, const Sink& sink);
-  /// Counts a filtered block's survivors, reading only the filter's columns.
+  /// Counts a thinned block's survivors, reading only the filter's columns.
   Result<int64_t> Count(const BlockRef& block);
   /// Lets go of the open row group.
   void Close();
@@ -102,8 +108,11 @@ class SurvivorReader {
   Status ReadFiltered(int64_t first, int64_t rows, const Sink& sink);
   /// The next rows of a selected column, at `row` of the block.
   Result<Salvaged> ReadTile(size_t column, int64_t row, int64_t rows);
-  /// Evaluates the filter on the next tile; `passing` gets a boolean a row.
+  /// Evaluates the filter on the next tile and leaves out what is deleted; `passing` gets
+  /// a boolean a row.
   Status NextTile(std::shared_ptr<arrow::BooleanArray>* passing);
+  /// Whether the filter reads a selected column of the open block.
+  bool IsInput(size_t column) const;
   /// Reads the tile's selected columns and keeps its survivors.
   Status TakeTile(const arrow::BooleanArray& passing, int64_t survivors);
 
@@ -115,8 +124,9 @@ class SurvivorReader {
   int64_t next_row_ = 0;       // in the block: the first row not yet read
   int64_t next_survivor_ =
       0;  // among the block's: the first not yet delivered or skipped
-  // Filtered blocks: the current tile's inputs, and its survivors not yet delivered.
+  // Thinned blocks: the current tile's inputs, and its survivors not yet delivered.
   arrow::ArrayVector inputs_;
+  std::vector<uint8_t> present_;  // of the tile, by row: 0 if it is deleted
   std::vector<Salvaged> kept_;
   int64_t kept_at_ = 0;
   int64_t kept_rows_ = 0;

@@ -280,6 +280,17 @@ Result<bool> Storage::PutIfAbsent(const std::string& path, std::string_view byte
   return put;
 }
 
+Status Storage::Replace(const std::string& path, std::string_view bytes) const {
+  // Object stores show a file when it is whole; a local one gets its name then.
+  const bool local = filesystem_->type_name() == "local";
+  const std::string written = local ? path + ".tmp" : path;
+  ARROW_ASSIGN_OR_RAISE(auto out, Create(written));
+  Status status = out->Write(bytes);
+  if (status.ok()) status = out->Close();
+  if (status.ok() && local) status = filesystem_->Move(written, path);
+  return status.ok() ? status : Translate(status, path);
+}
+
 Status Storage::Delete(const std::string& path) const {
   const Status status = filesystem_->DeleteFile(path);
   if (status.ok()) return status;
@@ -304,6 +315,13 @@ Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(
   info.set_size(file.size);
   auto opened = filesystem_->OpenInputFile(info);
   if (!opened.ok()) return Translate(opened.status(), file.path);
+  return opened;
+}
+
+Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::OpenPath(
+    const std::string& path) const {
+  auto opened = filesystem_->OpenInputFile(path);
+  if (!opened.ok()) return Translate(opened.status(), path);
   return opened;
 }
 

@@ -65,8 +65,14 @@ class Storage {
   /// Writes a file unless one is there: false if one is. Atomic and durable. Unsupported
   /// where the storage cannot promise it.
   Result<bool> PutIfAbsent(const std::string& path, std::string_view bytes) const;
+  /// Writes a small file, in the place of one that may be there. Atomic.
+  Status Replace(const std::string& path, std::string_view bytes) const;
   /// Deletes a file; OK if it is not there.
   Status Delete(const std::string& path) const;
+
+  /// Opens by path alone.
+  Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenPath(
+      const std::string& path) const;
 
   /// Asks what became of a file. NotFound if it is gone.
   Result<FileChange> ChangeOf(const FileEntry& file) const;

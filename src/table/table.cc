@@ -3,10 +3,12 @@
 #include <headrace/row_id.h>
 
 #include <algorithm>
+#include <mutex>
 #include <set>
 #include <utility>
 
 #include "base/hash.h"
+#include "table/delta/deletion_vector.h"
 #include "table/footer.h"
 #include "table/partition.h"
 #include "table/unify.h"
@@ -39,14 +41,24 @@ RowGroup DescribeRowGroup(const parquet::RowGroupMetaData& metadata) {
   return group;
 }
 
-/// What one file's footer says.
-struct FileFacts {
-  uint64_t checksum = 0;
-  std::shared_ptr<arrow::Schema> schema;
-  std::vector<RowGroup> row_groups;
+}  // namespace
+
+/// What was read of files, by fragment; shared by a table and what is loaded of it.
+struct Table::Facts {
+  struct File {
+    uint64_t checksum = 0;
+    std::shared_ptr<arrow::Schema> schema;  // of plain Parquet
+    std::vector<RowGroup> row_groups;
+    std::shared_ptr<const DeletedRows> deleted;
+  };
+
+  std::mutex mutex;
+  std::vector<std::shared_ptr<const File>> files;
 };
 
-}  // namespace
+Table::Table(int64_t footer_cache_bytes)
+    : facts_(std::make_shared<Facts>()),
+      footers_(std::make_shared<FooterCache>(footer_cache_bytes)) {}
 
 Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>& uris,
                                                  const TableOptions& options,
@@ -54,17 +66,34 @@ Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>&
   std::shared_ptr<Table> table(new Table(options.footer_cache_bytes));
   table->uris_ = uris;
   table->options_ = options;
-  ARROW_RETURN_NOT_OK(table->ListFiles());
+  ARROW_ASSIGN_OR_RAISE(const auto paths, table->ResolveUris());
+  if (paths.size() == 1) {
+    ARROW_ASSIGN_OR_RAISE(const auto log, delta::Log::Open(table->storage_, paths[0]));
+    if (log) {
+      ARROW_RETURN_NOT_OK(table->ReadLog(*log, executor));
+      return table;
+    }
+  }
+  if (options.version || options.as_of_ms) {
+    return Error(ErrorKind::kInvalidArgument,
+                 table->DisplayUri() +
+                     " has no versions, as it is no Delta table: open it without "
+                     "version and as_of");
+  }
+  ARROW_RETURN_NOT_OK(table->ListFiles(paths));
   ARROW_RETURN_NOT_OK(table->ReadPartitions());
-  ARROW_RETURN_NOT_OK(table->ReadFooters(executor));
+  ARROW_RETURN_NOT_OK(table->ReadFacts({}, executor));
+  ARROW_RETURN_NOT_OK(table->UnifyFiles());
+  table->TakeFacts({});
+  table->loaded_ = true;
   table->Fingerprint();
   return table;
 }
 
-Status Table::ListFiles() {
-  std::set<std::string> seen;
+Result<std::vector<std::string>> Table::ResolveUris() {
+  std::vector<std::string> paths;
   for (std::string& uri : uris_) {
-    std::string path;
+    std::string& path = paths.emplace_back();
     ARROW_ASSIGN_OR_RAISE(
         auto system, storage::Storage::FromUri(uri, options_.storage_options, &path));
     if (storage_ != nullptr && !storage_->SameSystem(*system)) {
@@ -78,7 +107,14 @@ Status Table::ListFiles() {
     }
     // Local paths are absolute from here on, for processes that run elsewhere.
     if (storage_->Display(path) == path) uri = path;
-    ARROW_ASSIGN_OR_RAISE(auto files, storage_->List(path));
+  }
+  return paths;
+}
+
+Status Table::ListFiles(const std::vector<std::string>& paths) {
+  std::set<std::string> seen;
+  for (size_t p = 0; p < paths.size(); ++p) {
+    ARROW_ASSIGN_OR_RAISE(auto files, storage_->List(paths[p]));
     for (auto& file : files) {
       if (!seen.insert(file.path).second) {
         return Error(ErrorKind::kInvalidArgument,
@@ -90,11 +126,32 @@ Status Table::ListFiles() {
       fragments_.push_back(std::move(fragment));
     }
   }
+  ARROW_RETURN_NOT_OK(MarkDeleted(paths));
   if (uris_.size() > 1) {
     const size_t below = CommonDirectory(fragments_).size();
     for (Fragment& fragment : fragments_) {
       fragment.relative_path = fragment.file.path.substr(below);
     }
+  }
+  return Status::OK();
+}
+
+Status Table::MarkDeleted(const std::vector<std::string>& paths) {
+  if (options_.deleted_rows.empty()) return Status::OK();
+  std::map<std::string, Fragment*> by_path;
+  for (Fragment& fragment : fragments_) by_path[fragment.file.path] = &fragment;
+  for (const auto& [uri, rows] : options_.deleted_rows) {
+    std::string path;
+    ARROW_RETURN_NOT_OK(
+        storage::Storage::FromUri(uri, options_.storage_options, &path).status());
+    const auto found = by_path.find(path);
+    if (found == by_path.end()) {
+      return Error(ErrorKind::kInvalidArgument, "deleted_rows names " +
+                                                    storage_->Display(path) +
+                                                    ", which is none of the files");
+    }
+    found->second->deleted = std::make_shared<const DeletedRows>(rows);
+    found->second->deleted_count = found->second->deleted->count();
   }
   return Status::OK();
 }
@@ -112,45 +169,94 @@ Status Table::ReadPartitions() {
   return Status::OK();
 }
 
-Status Table::ReadFooters(base::Executor& executor) {
-  const auto count = static_cast<int64_t>(fragments_.size());
-  std::vector<FileFacts> facts(fragments_.size());
-  ARROW_RETURN_NOT_OK(executor.ForEach(count, [&](int64_t f) -> Status {
-    const storage::FileEntry& entry = fragments_[static_cast<size_t>(f)].file;
-    ARROW_ASSIGN_OR_RAISE(auto file, storage_->Open(entry));
-    const int64_t size = entry.size;
-    auto footer = ReadFooter(*file, size, DisplayPath(f));
+Status Table::ReadFacts(std::span<const uint8_t> wanted, base::Executor& executor) {
+  std::vector<int64_t> missing;
+  {
+    std::lock_guard lock(facts_->mutex);
+    facts_->files.resize(fragments_.size());
+    for (size_t f = 0; f < fragments_.size(); ++f) {
+      const bool read = wanted.empty() || wanted[f] != 0;
+      if (read && facts_->files[f] == nullptr) missing.push_back(static_cast<int64_t>(f));
+    }
+  }
+  return executor.ForEach(static_cast<int64_t>(missing.size()), [&](int64_t i) -> Status {
+    const int64_t f = missing[static_cast<size_t>(i)];
+    const Fragment& fragment = fragments_[static_cast<size_t>(f)];
+    auto file = std::make_shared<Facts::File>();
+    ARROW_ASSIGN_OR_RAISE(auto input, storage_->Open(fragment.file));
+    auto footer = ReadFooter(*input, fragment.file.size, DisplayPath(f));
     if (!footer.ok()) return FooterError(f, footer.status());
-    FileFacts& fact = facts[static_cast<size_t>(f)];
-    fact.checksum = footer->checksum;
-    ARROW_ASSIGN_OR_RAISE(fact.schema, FileSchema(*footer->metadata, DisplayPath(f)));
+    file->checksum = footer->checksum;
+    if (!version_) {
+      ARROW_ASSIGN_OR_RAISE(file->schema, FileSchema(*footer->metadata, DisplayPath(f)));
+    }
     for (int g = 0; g < footer->metadata->num_row_groups(); ++g) {
-      fact.row_groups.push_back(DescribeRowGroup(*footer->metadata->RowGroup(g)));
+      file->row_groups.push_back(DescribeRowGroup(*footer->metadata->RowGroup(g)));
     }
-    footers_.Put(f, footer->metadata, footer->serialized_bytes);
+    file->deleted = fragment.deleted;
+    if (fragment.deletion_vector != nullptr) {
+      ARROW_ASSIGN_OR_RAISE(
+          file->deleted,
+          delta::ReadDeletionVector(*storage_, root_, *fragment.deletion_vector,
+                                    DisplayPath(f)));
+    }
+    footers_->Put(f, footer->metadata, footer->serialized_bytes);
+    std::lock_guard lock(facts_->mutex);
+    facts_->files[static_cast<size_t>(f)] = std::move(file);
     return Status::OK();
-  }));
-  std::shared_ptr<arrow::Schema> last;  // most files have the schema of the one before
-  for (int64_t f = 0; f < count; ++f) {
-    Fragment& fragment = fragments_[static_cast<size_t>(f)];
-    FileFacts& fact = facts[static_cast<size_t>(f)];
-    if (schema_ == nullptr) {
-      schema_ = fact.schema;
-    } else if (!fact.schema->Equals(*last, /*check_metadata=*/true)) {
-      ARROW_ASSIGN_OR_RAISE(schema_,
-                            UnifySchemas(*schema_, *fact.schema, DisplayPath(f)));
-    }
-    last = fact.schema;
-    fragment.footer_checksum = fact.checksum;
+  });
+}
+
+void Table::TakeFacts(std::span<const uint8_t> wanted) {
+  std::lock_guard lock(facts_->mutex);
+  facts_->files.resize(fragments_.size());
+  row_groups_.clear();
+  rows_ = bytes_ = stored_bytes_ = stored_rows_ = 0;
+  for (size_t f = 0; f < fragments_.size(); ++f) {
+    Fragment& fragment = fragments_[f];
     fragment.first_row_group = static_cast<int64_t>(row_groups_.size());
-    fragment.row_group_count = static_cast<int>(fact.row_groups.size());
-    for (const RowGroup& group : fact.row_groups) {
-      fragment.rows += group.rows;
-      stored_bytes_ += group.stored_bytes;
-      row_groups_.push_back(group);
+    fragment.has_footer = wanted.empty() || wanted[f] != 0;
+    fragment.row_group_count = 0;
+    if (fragment.has_footer) {
+      const Facts::File& file = *facts_->files[f];
+      fragment.footer_checksum = file.checksum;
+      fragment.row_group_count = static_cast<int>(file.row_groups.size());
+      fragment.deleted = file.deleted;
+      fragment.rows = 0;
+      for (const RowGroup& group : file.row_groups) {
+        fragment.rows += group.rows;
+        stored_bytes_ += group.stored_bytes;
+        row_groups_.push_back(group);
+      }
+      stored_rows_ += fragment.rows;
     }
-    rows_ += fragment.rows;
+    rows_ += fragment.rows - fragment.deleted_count;
     bytes_ += fragment.file.size;
+  }
+}
+
+Result<std::shared_ptr<const Table>> Table::Load(std::shared_ptr<const Table> table,
+                                                 std::span<const uint8_t> wanted,
+                                                 base::Executor& executor) {
+  if (table->loaded_) return table;
+  std::shared_ptr<Table> loaded(new Table(*table));
+  ARROW_RETURN_NOT_OK(loaded->ReadFacts(wanted, executor));
+  loaded->TakeFacts(wanted);
+  loaded->loaded_ = wanted.empty();
+  return loaded;
+}
+
+Status Table::UnifyFiles() {
+  std::shared_ptr<arrow::Schema> last;  // most files have the schema of the one before
+  for (size_t f = 0; f < fragments_.size(); ++f) {
+    const auto& schema = facts_->files[f]->schema;
+    if (schema_ == nullptr) {
+      schema_ = schema;
+    } else if (!schema->Equals(*last, /*check_metadata=*/true)) {
+      ARROW_ASSIGN_OR_RAISE(
+          schema_, UnifySchemas(*schema_, *schema, DisplayPath(static_cast<int64_t>(f))));
+    }
+    last = schema;
   }
   // A partition's value stands for a file column of the same name, as in Spark.
   arrow::FieldVector fields;
@@ -161,14 +267,18 @@ Status Table::ReadFooters(base::Executor& executor) {
     if (!partition) fields.push_back(field);
   }
   fields.insert(fields.end(), partition_fields_.begin(), partition_fields_.end());
-  schema_ = named_schema_ = arrow::schema(std::move(fields));
-  const auto row_id = RowIdField();
-  if (schema_->GetAllFieldIndices(row_id->name()).empty()) {
-    fields = schema_->fields();
-    fields.push_back(row_id);
-    named_schema_ = arrow::schema(std::move(fields));
-  }
+  schema_ = mapped_schema_ = arrow::schema(std::move(fields));
+  NameSchema();
   return Status::OK();
+}
+
+void Table::NameSchema() {
+  named_schema_ = schema_;
+  const auto row_id = RowIdField();
+  if (!schema_->GetAllFieldIndices(row_id->name()).empty()) return;
+  arrow::FieldVector fields = schema_->fields();
+  fields.push_back(row_id);
+  named_schema_ = arrow::schema(std::move(fields));
 }
 
 std::shared_ptr<arrow::Field> RowIdField() {
@@ -216,20 +326,21 @@ Result<Footer> Table::ReadKnownFooter(int64_t fragment) const {
     return FooterError(fragment, footer.status());
   }
   // It was sound when the table was opened.
-  if (!footer.ok() || footer->checksum != known.footer_checksum) {
+  if (!footer.ok() || (known.has_footer && footer->checksum != known.footer_checksum)) {
     return Replaced(fragment);
   }
   return footer;
 }
 
 Result<std::shared_ptr<parquet::FileMetaData>> Table::Footer(int64_t fragment) const {
-  if (auto held = footers_.Get(fragment)) return held;
+  if (auto held = footers_->Get(fragment)) return held;
   ARROW_ASSIGN_OR_RAISE(auto footer, ReadKnownFooter(fragment));
-  footers_.Put(fragment, footer.metadata, footer.serialized_bytes);
+  footers_->Put(fragment, footer.metadata, footer.serialized_bytes);
   return footer.metadata;
 }
 
 Status Table::CheckUnchanged(int64_t fragment) const {
+  if (version_) return Status::OK();  // what a Delta log names is not written again
   const storage::FileEntry& file = fragments_[static_cast<size_t>(fragment)].file;
   ARROW_ASSIGN_OR_RAISE(const auto change, storage_->ChangeOf(file));
   switch (change) {
