@@ -3,9 +3,11 @@
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from . import _native, _validate
+from . import _filesystem, _native, _validate
 from .dataset import Dataset
+from .errors import InvalidArgument
 from .schema import Schema
 
 __all__ = ["open"]
@@ -17,6 +19,7 @@ def open(
     storage_options: Mapping[str, str] | None = None,
     partition_types: Mapping[str, str] | None = None,
     schema: Schema | None = None,
+    filesystem: Any = None,
 ) -> Dataset:
     """Open Parquet where it lies.
 
@@ -37,6 +40,10 @@ def open(
     schema : Schema, optional
         Fields of columns, dotted names included, whose files do not say how their cells
         are encoded, or say it otherwise. Columns that it does not name stay as they are.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, optional
+        Where the paths lie, instead of what their URIs say; it is used by many threads,
+        kept until the process ends, and read only. Datasets on it are pickled for this
+        process alone.
 
     Returns
     -------
@@ -72,9 +79,17 @@ def open(
     types = _validate.text_mapping("partition_types", partition_types or {})
     if schema is not None and not isinstance(schema, Schema):
         raise _validate.rejected("schema", schema, "a headrace.Schema")
+    uris = _validate.paths("uri", uri)
+    if filesystem is not None:
+        if storage:
+            raise InvalidArgument(
+                "storage_options are given beside a filesystem, which has its own: "
+                "expected one of the two"
+            )
+        uris = _filesystem.uris_on(filesystem, uris)
     return Dataset(
         _native.Dataset.open(
-            uris=_validate.paths("uri", uri),
+            uris=uris,
             storage_options=storage,
             partition_types=types,
             schema=None if schema is None else schema._native,
