@@ -1,6 +1,7 @@
 // headrace_put URI COUNT SIZE [OPTION=VALUE]...: for tests of put-if-absent, which only
 // the library's own commits call. COUNT threads at once put SIZE bytes each, that begin
-// with "I:", I being the thread's number; prints what each got, or the error.
+// with "I:" if there is room, I being the thread's number; prints what each got, or the
+// error.
 #include <headrace/result.h>
 
 #include <algorithm>
@@ -40,7 +41,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < count; ++i) {
       threads.emplace_back([&, i] {
         std::string bytes = std::to_string(i) + ":";
-        bytes.resize(std::max(size, bytes.size()), '.');
+        bytes.resize(size, '.');
         all.arrive_and_wait();
         auto put = (*storage)->PutIfAbsent(path, bytes);
         said[static_cast<size_t>(i)] =

@@ -1,7 +1,11 @@
 """Put-if-absent, which commits need, against real servers: one put of a path is true, ever."""
 
+import contextlib
 import os
+import socket
+import socketserver
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,7 +104,7 @@ def test_a_key_is_taken_as_it_is_written(server, name):
 def test_any_size_is_put(server, size):
     path = f"put/sizes/{size}"
     assert put(uri_of(server, path), server.options, size=size) == ["true"]
-    assert content(server, path) == b"0:".ljust(size, b".")
+    assert content(server, path) == b"0:".ljust(size, b".")[:size]
 
 
 @pytest.mark.parametrize("name", ["gcs", "azure"])  # SeaweedFS makes the bucket
@@ -176,6 +180,76 @@ def test_s3_keys_and_endpoint_come_from_the_environment(s3):
     )
     assert said == ["true"]
     assert content(s3, "put/environment") == b"0:........"
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Passes requests on, but for those that put `path`: of these each takes one of `plans`.
+
+    "lose": it is passed on, and the answer is not. "busy": 503. "reset": the connection
+    breaks. Once there are no more plans, all is passed on.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port: int, path: str, plans: list[str]) -> None:
+        super().__init__((servers.HOST, 0), Passage)
+        self.port, self.path, self.plans = port, path, plans
+
+    @property
+    def at(self) -> str:
+        return f"{servers.HOST}:{self.server_address[1]}"
+
+
+class Passage(socketserver.BaseRequestHandler):
+    server: Proxy
+
+    def handle(self) -> None:
+        head = self.request.recv(1 << 16)
+        put = head.startswith(b"PUT ") and f"{self.server.path} ".encode() in head
+        plan = self.server.plans.pop(0) if put and self.server.plans else ""
+        if plan == "reset":
+            return
+        if plan == "busy":
+            self.request.sendall(
+                b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            return
+        with socket.create_connection((servers.HOST, self.server.port)) as there:
+            there.sendall(head)
+            threading.Thread(target=flow, args=(self.request, there), daemon=True).start()
+            if plan == "lose":
+                there.recv(1 << 16)
+            else:
+                flow(there, self.request)
+
+
+def flow(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("name", ["s3", "azure"])
+@pytest.mark.parametrize(
+    "plans",
+    [["lose"], ["busy", "busy"], ["reset"], ["lose", "busy"], ["reset", "lose", "reset"]],
+    ids="-".join,
+)
+def test_a_put_whose_way_is_bad_is_true_and_then_false(request, name, plans):
+    server = request.getfixturevalue(name)
+    path = f"put/way/{'-'.join(plans)}"
+    port = int(server.options["endpoint_override"].rpartition(":")[2])
+    with Proxy(port, path, list(plans)) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        options = {**server.options, "endpoint_override": proxy.at}
+        assert put(uri_of(server, path), options) == ["true"]
+        assert proxy.plans == []
+        assert content(server, path) == b"0:........"
+        proxy.plans = list(plans)
+        assert put(uri_of(server, path), options, size=20) == ["false"]
+        assert content(server, path) == b"0:........"
+        proxy.shutdown()
 
 
 @pytest.mark.timeout(30)
