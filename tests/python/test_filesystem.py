@@ -182,10 +182,12 @@ from fsspec.implementations.local import LocalFileSystem
 class Slow(LocalFileSystem):
     cachable = False
     def cat_file(self, path, start=None, end=None, **kwargs):
-        time.sleep(0.01)
+        time.sleep(pause)
         return super().cat_file(path, start=start, end=end, **kwargs)
 
+pause = 0
 dataset = hr.open(sys.argv[1], filesystem=Slow())
+pause = 0.3  # so that reads are under way when the process ends
 loader = dataset.select("id").loader(batch_size=16, num_threads=4, shuffle_window_rows=32)
 batches = iter(loader)
 print(len(next(batches)["id"]))
@@ -197,10 +199,13 @@ if sys.argv[2] == "raises":
 
 
 @pytest.mark.parametrize(("how", "code"), [("closed", 0), ("open", 0), ("raises", 7)])
-def test_a_process_that_has_read_ends_in_order(lake, how, code):
+def test_a_process_that_has_read_ends_in_order(tmp_path, how, code):
+    for part in range(40):  # more than is read ahead at once
+        table = pa.table({"id": np.arange(300)})
+        pq.write_table(table, tmp_path / f"{part}.parquet", row_group_size=100)
     for _ in range(3):
         done = subprocess.run(
-            [sys.executable, "-c", LEAVES, str(lake), how],
+            [sys.executable, "-c", LEAVES, str(tmp_path), how],
             capture_output=True,
             text=True,
             timeout=120,
