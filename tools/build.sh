@@ -7,7 +7,7 @@ tools/setup.sh
 export PATH="$PWD/.venv/bin:$PATH"
 
 stamp=build/dev/installed.stamp
-sources=(CMakeLists.txt cmake include src apps python tests/cpp fuzz pyproject.toml README.md LICENSE
+sources=(CMakeLists.txt cmake include src apps python tests/cpp tests/integration/headrace_put.cc fuzz pyproject.toml README.md LICENSE
   tools/build.sh .venv/headrace-setup.sha256)
 if [[ -f $stamp && -x .venv/bin/headrace &&
       -z $(find "${sources[@]}" -newer "$stamp" -not -name __pycache__ -print -quit) ]]; then

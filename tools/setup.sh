@@ -21,7 +21,7 @@ fi
 
 packages=(g++ ccache libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev
   nlohmann-json3-dev libxxhash-dev libjpeg-dev libpng-dev libwebp-dev libzstd-dev
-  libsimdjson-dev libroaring-dev libcurl4-openssl-dev libsqlite3-dev
+  libsimdjson-dev libroaring-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev
   libthrift-dev thrift-compiler libboost-dev "$@")
 series=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 "$python" -c 'import ensurepip' 2>/dev/null || packages+=("$series-venv")

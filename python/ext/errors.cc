@@ -14,8 +14,9 @@ namespace {
 
 std::atomic<bool> exiting{false};
 std::atomic<std::thread::id> exiting_thread{};
-std::atomic<int> returning{
-    0};  // threads between their last look at `exiting` and the GIL
+// Threads between their last look at `exiting` and the GIL, and those of C++'s that have
+// the GIL.
+std::atomic<int> returning{0};
 
 void StayIfExiting() {
   if (!exiting || exiting_thread.load() == std::this_thread::get_id()) return;
@@ -29,6 +30,22 @@ WithoutGil::~WithoutGil() {
   ++returning;
   StayIfExiting();
   PyEval_RestoreThread(state_);
+  --returning;
+}
+
+WithGil::WithGil() {
+  ++returning;
+  if (exiting || Py_IsInitialized() == 0) {
+    --returning;
+    return;
+  }
+  state_ = PyGILState_Ensure();
+  taken_ = true;
+}
+
+WithGil::~WithGil() {
+  if (!taken_) return;
+  PyGILState_Release(state_);
   --returning;
 }
 

@@ -42,6 +42,23 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
+/// The GIL, taken while this lives, by a thread of C++'s that calls into Python. Once the
+/// interpreter is about to end it is not taken any more: see `WithoutGil`. The
+/// interpreter waits for those that have it.
+class WithGil {
+ public:
+  WithGil();
+  ~WithGil();
+  WithGil(const WithGil&) = delete;
+  WithGil& operator=(const WithGil&) = delete;
+
+  bool taken() const { return taken_; }
+
+ private:
+  bool taken_ = false;
+  PyGILState_STATE state_ = PyGILState_UNLOCKED;
+};
+
 /// To be called by the interpreter's thread before it ends.
 void PrepareExit();
 

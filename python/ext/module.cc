@@ -13,6 +13,7 @@ NB_MODULE(_native, m) {
   headrace::ext::BindSchema(m);
   headrace::ext::BindDataset(m);
   headrace::ext::BindFeatures(m);
+  headrace::ext::BindFilesystem(m);
   headrace::ext::BindImage(m);
   headrace::ext::BindLoader(m);
   headrace::ext::BindVersions(m);

@@ -139,6 +139,9 @@ class Features:
 
     def __str__(self) -> str: ...
 
+def add_filesystem(scheme: str, filesystem: object, display_prefix: str) -> None:
+    """headrace::AddFilesystem, of a filesystem of headrace._filesystem."""
+
 def complete_image_ops(json: str) -> str:
     """JSON of image operations, checked, with every parameter."""
 

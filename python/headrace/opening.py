@@ -4,9 +4,11 @@ import datetime
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from . import _native, _validate
+from . import _filesystem, _native, _validate
 from .dataset import Dataset
+from .errors import InvalidArgument
 from .schema import Schema
 
 __all__ = ["open"]
@@ -20,6 +22,7 @@ def open(
     schema: Schema | None = None,
     version: int | None = None,
     as_of: "str | datetime.datetime | None" = None,
+    filesystem: Any = None,
 ) -> Dataset:
     """Open a table where it lies: Delta, or Parquet.
 
@@ -42,7 +45,10 @@ def open(
     schema : Schema, optional
         Fields of columns, dotted names included, whose files do not say how their cells
         are encoded, or say it otherwise. Columns that it does not name stay as they are.
-
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, optional
+        Where the paths lie, instead of what their URIs say; it is used by many threads,
+        kept until the process ends, and read only. Datasets on it are pickled for this
+        process alone.
     version : int, optional
         Which version of a Delta table.
     as_of : str or datetime, optional
@@ -89,9 +95,17 @@ def open(
         raise _validate.rejected("schema", schema, "a headrace.Schema")
     if version is not None:
         version = _validate.integer("version", version, minimum=0)
+    uris = _validate.paths("uri", uri)
+    if filesystem is not None:
+        if storage:
+            raise InvalidArgument(
+                "storage_options are given beside a filesystem, which has its own: "
+                "expected one of the two"
+            )
+        uris = _filesystem.uris_on(filesystem, uris)
     return Dataset(
         _native.Dataset.open(
-            uris=_validate.paths("uri", uri),
+            uris=uris,
             storage_options=storage,
             partition_types=types,
             schema=None if schema is None else schema._native,

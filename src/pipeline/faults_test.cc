@@ -363,6 +363,8 @@ bool Fits(Fault fault, ErrorKind kind, bool verified) {
   switch (fault) {
     case Fault::kFail:
     case Fault::kErrno:
+    case Fault::kThrottle:
+    case Fault::kLost:
       return kind == ErrorKind::kUnavailable;
     case Fault::kDelay:
       return false;
@@ -478,6 +480,34 @@ TEST_F(FaultsTest, EveryWayToReadEndsInAnErrorOrTheRightResult) {
   for (const Way& way : Ways()) StrikeEverywhere(way, &points);
   std::cout << "struck " << points.size() << " distinct (call, file) points\n";
   EXPECT_GE(points.size(), kPointsMin);
+}
+
+// As on an object store, where what fails in passing is asked for again.
+TEST_F(FaultsTest, NoWayToReadSeesOneFaultThatPasses) {
+  InstallFaulty(faults_, {.clock = {.now = nullptr, .wait = [](double) {}}});
+  std::set<Call> points;
+  for (const Way& way : Ways()) {
+    faults_->Disarm();
+    const std::string expected = Check(Read(way, "no fault"));
+    for (const auto& [key, count] : faults_->counts()) {
+      Call call{key.first, key.second, 1};
+      const bool reads = call.operation == Operation::kRead;
+      // Later calls of a file are like its first.
+      for (call.nth = 1; call.nth <= std::min<int64_t>(count, 3); ++call.nth) {
+        for (const Fault fault : {Fault::kThrottle, Fault::kCut}) {
+          if (fault == Fault::kCut && !reads) continue;
+          std::ostringstream what;
+          what << way.name << ", " << fault << " at " << call;
+          faults_->Arm(call, fault);
+          const Result<std::string> found = Read(way, what.str());
+          ASSERT_TRUE(found.ok()) << what.str() << ": " << found.status().ToString();
+          EXPECT_EQ(*found, expected) << what.str();
+          if (faults_->struck()) points.insert(call);
+        }
+      }
+    }
+  }
+  EXPECT_GE(points.size(), 30U);
 }
 
 }  // namespace

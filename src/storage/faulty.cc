@@ -1,7 +1,6 @@
 #include "storage/faulty.h"
 
 #include <arrow/buffer.h>
-#include <arrow/filesystem/localfs.h>
 #include <arrow/io/interfaces.h>
 #include <arrow/util/io_util.h>
 
@@ -31,11 +30,25 @@ std::string_view NameOf(Operation operation) {
       return "size";
     case Operation::kRead:
       return "read";
+    case Operation::kCreate:
+      return "create";
+    case Operation::kWrite:
+      return "write";
+    case Operation::kClose:
+      return "close";
+    case Operation::kPut:
+      return "put";
+    case Operation::kDelete:
+      return "delete";
   }
   return "?";
 }
 
-Status ReadOnly() { return Status::NotImplemented("the faulty filesystem only reads"); }
+bool Writes(Operation operation) { return operation >= Operation::kCreate; }
+
+Status NoSuchCall() {
+  return Status::NotImplemented("the faulty filesystem reads, writes and deletes files");
+}
 
 }  // namespace
 
@@ -49,6 +62,8 @@ std::ostream& operator<<(std::ostream& out, Fault fault) {
       return out << "fail";
     case Fault::kErrno:
       return out << "errno";
+    case Fault::kThrottle:
+      return out << "throttle";
     case Fault::kDelay:
       return out << "delay";
     case Fault::kCut:
@@ -57,6 +72,8 @@ std::ostream& operator<<(std::ostream& out, Fault fault) {
       return out << "flip";
     case Fault::kBlock:
       return out << "block";
+    case Fault::kLost:
+      return out << "lost";
   }
   return out;
 }
@@ -102,14 +119,33 @@ Result<Faults::Strike> Faults::Enter(Operation operation, const std::string& pat
     std::this_thread::sleep_for(kLate);
     return Strike();
   }
-  const bool has_bytes = operation == Operation::kRead;
-  const bool has_size = operation == Operation::kInfo || operation == Operation::kSize;
-  const bool possible = strike.fault == Fault::kCut ? has_bytes || has_size : has_bytes;
   if (strike.fault == Fault::kErrno) {
     return arrow::internal::IOErrorFromErrno(EIO, "struck");
   }
-  if (strike.fault == Fault::kFail || !possible) return Status::IOError("struck");
+  if (strike.fault == Fault::kThrottle) {
+    return Status::IOError("struck: HTTP status 503: SlowDown");
+  }
+  if (!IsPossible(operation, strike.fault)) return Status::IOError("struck");
   return strike;
+}
+
+bool Faults::IsPossible(Operation operation, Fault fault) {
+  switch (fault) {
+    case Fault::kCut:
+      return operation == Operation::kRead || operation == Operation::kInfo ||
+             operation == Operation::kSize || operation == Operation::kWrite;
+    case Fault::kFlip:
+    case Fault::kBlock:
+      return operation == Operation::kRead;
+    case Fault::kLost:
+      return Writes(operation);
+    default:
+      return false;
+  }
+}
+
+Status Faults::Strike::Lost() const {
+  return hit ? Status::IOError("struck, after it was done") : Status::OK();
 }
 
 /// One open file.
@@ -172,6 +208,47 @@ class FaultyFile : public arrow::io::RandomAccessFile {
   int64_t position_ = 0;
 };
 
+/// A file that is written.
+class FaultyStream : public arrow::io::OutputStream {
+ public:
+  FaultyStream(std::shared_ptr<arrow::io::OutputStream> stream,
+               std::shared_ptr<Faults> faults, std::string path)
+      : stream_(std::move(stream)), faults_(std::move(faults)), path_(std::move(path)) {}
+
+  using OutputStream::Write;
+  arrow::Status Write(const void* data, int64_t nbytes) override {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kWrite, path_));
+    const bool cut = strike.hit && strike.fault == Fault::kCut;
+    ARROW_RETURN_NOT_OK(stream_->Write(data, cut ? nbytes / 2 : nbytes));
+    return strike.Lost();
+  }
+  arrow::Status Flush() override { return stream_->Flush(); }
+  arrow::Result<int64_t> Tell() const override { return stream_->Tell(); }
+  bool closed() const override { return stream_->closed(); }
+  arrow::Status Abort() override { return stream_->Abort(); }
+  arrow::Status Close() override {
+    if (stream_->closed()) return arrow::Status::OK();
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kClose, path_));
+    ARROW_RETURN_NOT_OK(stream_->Close());
+    return strike.Lost();
+  }
+
+  /// What `open` opens, through `faults`.
+  static Result<std::shared_ptr<arrow::io::OutputStream>> Open(
+      const std::shared_ptr<Faults>& faults, const std::string& path,
+      const CreateFile& open) {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults->Enter(Operation::kCreate, path));
+    ARROW_ASSIGN_OR_RAISE(auto stream, open(path));
+    ARROW_RETURN_NOT_OK(strike.Lost());
+    return std::make_shared<FaultyStream>(std::move(stream), faults, path);
+  }
+
+ private:
+  std::shared_ptr<arrow::io::OutputStream> stream_;
+  std::shared_ptr<Faults> faults_;
+  std::string path_;
+};
+
 class FaultyFileSystem : public arrow::fs::FileSystem {
  public:
   FaultyFileSystem(std::shared_ptr<arrow::fs::FileSystem> filesystem,
@@ -214,22 +291,30 @@ class FaultyFileSystem : public arrow::fs::FileSystem {
       const std::string&) override {
     return Status::NotImplemented("the faulty filesystem reads ranges only");
   }
-  Status CreateDir(const std::string&, bool) override { return ReadOnly(); }
-  Status DeleteDir(const std::string&) override { return ReadOnly(); }
-  Status DeleteDirContents(const std::string&, bool) override { return ReadOnly(); }
-  Status DeleteRootDirContents() override { return ReadOnly(); }
-  Status DeleteFile(const std::string&) override { return ReadOnly(); }
-  Status Move(const std::string&, const std::string&) override { return ReadOnly(); }
-  Status CopyFile(const std::string&, const std::string&) override { return ReadOnly(); }
+  Status CreateDir(const std::string&, bool) override { return NoSuchCall(); }
+  Status DeleteDir(const std::string&) override { return NoSuchCall(); }
+  Status DeleteDirContents(const std::string&, bool) override { return NoSuchCall(); }
+  Status DeleteRootDirContents() override { return NoSuchCall(); }
+  Status DeleteFile(const std::string& path) override {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kDelete, path));
+    ARROW_RETURN_NOT_OK(filesystem_->DeleteFile(path));
+    return strike.Lost();
+  }
+  Status Move(const std::string&, const std::string&) override { return NoSuchCall(); }
+  Status CopyFile(const std::string&, const std::string&) override {
+    return NoSuchCall();
+  }
   Result<std::shared_ptr<arrow::io::OutputStream>> OpenOutputStream(
-      const std::string&,
-      const std::shared_ptr<const arrow::KeyValueMetadata>&) override {
-    return ReadOnly();
+      const std::string& path,
+      const std::shared_ptr<const arrow::KeyValueMetadata>& metadata) override {
+    return FaultyStream::Open(faults_, path, [&](const std::string& opened) {
+      return filesystem_->OpenOutputStream(opened, metadata);
+    });
   }
   Result<std::shared_ptr<arrow::io::OutputStream>> OpenAppendStream(
       const std::string&,
       const std::shared_ptr<const arrow::KeyValueMetadata>&) override {
-    return ReadOnly();
+    return NoSuchCall();
   }
 
  private:
@@ -242,12 +327,36 @@ std::shared_ptr<arrow::fs::FileSystem> MakeFaulty(
   return std::make_shared<FaultyFileSystem>(std::move(filesystem), std::move(faults));
 }
 
-void InstallFaulty(const std::shared_ptr<Faults>& faults) {
-  AddScheme(
-      "faulty", [faults](const std::string& uri, const OptionMap&) -> Result<System> {
-        return System{MakeFaulty(std::make_shared<arrow::fs::LocalFileSystem>(), faults),
-                      uri.substr(kScheme.size()), std::string(kScheme)};
-      });
+/// Local disk through faults.
+class FaultySystem {
+ public:
+  static Result<System> Make(const std::string& path,
+                             const std::shared_ptr<Faults>& faults,
+                             const RetryPolicy& retry) {
+    ARROW_ASSIGN_OR_RAISE(System system, MakeLocal(path, {}));
+    system.filesystem = MakeFaulty(std::move(system.filesystem), faults);
+    system.display_prefix = kScheme;
+    system.retry = retry;
+    system.create = [faults, create = std::move(system.create)](const std::string& file) {
+      return FaultyStream::Open(faults, file, create);
+    };
+    system.put_if_absent = [faults, put = std::move(system.put_if_absent)](
+                               const std::string& file,
+                               std::string_view bytes) -> Result<bool> {
+      ARROW_ASSIGN_OR_RAISE(auto strike, faults->Enter(Operation::kPut, file));
+      ARROW_ASSIGN_OR_RAISE(const bool written, put(file, bytes));
+      ARROW_RETURN_NOT_OK(strike.Lost());
+      return written;
+    };
+    return system;
+  }
+};
+
+void InstallFaulty(const std::shared_ptr<Faults>& faults, const RetryPolicy& retry) {
+  AddScheme("faulty",
+            [faults, retry](const std::string& uri, const OptionMap&) -> Result<System> {
+              return FaultySystem::Make(uri.substr(kScheme.size()), faults, retry);
+            });
 }
 
 }  // namespace headrace::storage

@@ -1,6 +1,6 @@
 /// \file
-/// A filesystem for tests that fails on demand: what storage may do to a reader, at any
-/// of the calls that the reader makes. No part of the library: the tests link it.
+/// A filesystem for tests that fails on demand: what storage may do to a reader or a
+/// writer, at any of the calls that it makes. No part of the library: the tests link it.
 #pragma once
 
 #include <arrow/filesystem/filesystem.h>
@@ -15,15 +15,22 @@
 #include <ostream>
 #include <string>
 
+#include "storage/retry.h"
+
 namespace headrace::storage {
 
-/// What a reader asks of storage.
+/// What is asked of storage.
 enum class Operation : uint8_t {
-  kInfo,  ///< Size and time of a path.
-  kList,  ///< What lies below a directory.
-  kOpen,  ///< A file, for ranged reads.
-  kSize,  ///< The size of an open file.
-  kRead,  ///< A range of an open file.
+  kInfo,    ///< Size and time of a path.
+  kList,    ///< What lies below a directory.
+  kOpen,    ///< A file, for ranged reads.
+  kSize,    ///< The size of an open file.
+  kRead,    ///< A range of an open file.
+  kCreate,  ///< A file to be written.
+  kWrite,   ///< Bytes to such a file.
+  kClose,   ///< Its end, which makes it durable.
+  kPut,     ///< `PutIfAbsent`.
+  kDelete,  ///< A file.
 };
 
 /// The `nth` (from 1) call of one kind on one path.
@@ -38,12 +45,15 @@ std::ostream& operator<<(std::ostream& out, const Call& call);
 
 /// What becomes of a call that is struck.
 enum class Fault : uint8_t {
-  kFail,   ///< An IOError in words of its own, "struck", without the path.
-  kErrno,  ///< The same with an errno, EIO, as a local disk has it.
-  kDelay,  ///< Answered late, and right.
-  kCut,    ///< The first half of a range; a size that is halved. Other calls fail.
+  kFail,      ///< An IOError in words of its own, "struck", without the path.
+  kErrno,     ///< The same with an errno, EIO, as a local disk has it.
+  kThrottle,  ///< The same in the words of a store that is asked too often: 503.
+  kDelay,     ///< Answered late, and right.
+  kCut,    ///< The first half of a range; a size that is halved; a write that fails when
+           ///< half is written. Other calls fail.
   kFlip,   ///< A range with its last byte flipped. Other calls fail.
   kBlock,  ///< A range whose middle half is garbage. Other calls fail.
+  kLost,   ///< Done, and then an IOError: the answer of what writes is lost. Others fail.
 };
 std::ostream& operator<<(std::ostream& out, Fault fault);
 
@@ -66,10 +76,16 @@ class Faults {
  private:
   friend class FaultyFile;
   friend class FaultyFileSystem;
+  friend class FaultyStream;
+  friend class FaultySystem;
   struct Strike {
     bool hit = false;
     Fault fault = Fault::kFail;
+
+    /// An error if it was hit: to be asked when what writes has been done.
+    Status Lost() const;
   };
+  static bool IsPossible(Operation operation, Fault fault);
 
   /// Counts a call. Waits if it is to be late; an error if it is to fail.
   Result<Strike> Enter(Operation operation, const std::string& path);
@@ -84,11 +100,14 @@ class Faults {
   std::atomic<int64_t> open_files_{0};
 };
 
-/// Reads of `filesystem`, each through `faults`; refuses to write.
+/// Reads, writes and deletes of `filesystem`, each through `faults`; no more than those.
 std::shared_ptr<arrow::fs::FileSystem> MakeFaulty(
     std::shared_ptr<arrow::fs::FileSystem> filesystem, std::shared_ptr<Faults> faults);
 
-/// From here on, `faulty:///path` is the local file /path, seen through `faults`.
-void InstallFaulty(const std::shared_ptr<Faults>& faults);
+/// From here on, `faulty:///path` is the local file /path, seen through `faults`, and
+/// reads that fail in passing are made again as `retry` has it: never, unless it is
+/// given.
+void InstallFaulty(const std::shared_ptr<Faults>& faults,
+                   const RetryPolicy& retry = {.attempts = 1});
 
 }  // namespace headrace::storage

@@ -87,6 +87,70 @@ TEST_F(FaultyTest, HalvesSizes) {
   EXPECT_EQ(Check(storage_->List(path_))[0].size, 5);
 }
 
+/// Writes a file in two calls, and closes it.
+Status Written(const Storage& storage, const std::string& path) {
+  ARROW_ASSIGN_OR_RAISE(auto stream, storage.Create(path));
+  ARROW_RETURN_NOT_OK(stream->Write("0123", 4));
+  ARROW_RETURN_NOT_OK(stream->Write("4567", 4));
+  return stream->Close();
+}
+
+TEST_F(FaultyTest, CountsCallsThatWrite) {
+  const std::string path = folder_.path() + "/new/y";
+  Check(Written(*storage_, path));
+  EXPECT_TRUE(Check(storage_->PutIfAbsent(path + "1", "a")));
+  EXPECT_FALSE(Check(storage_->PutIfAbsent(path + "1", "b")));
+  Check(storage_->Delete(path + "1"));
+  using Counts = std::map<std::pair<Operation, std::string>, int64_t>;
+  EXPECT_EQ(faults_->counts(), (Counts{{{Operation::kCreate, path}, 1},
+                                       {{Operation::kWrite, path}, 2},
+                                       {{Operation::kClose, path}, 1},
+                                       {{Operation::kPut, path + "1"}, 2},
+                                       {{Operation::kDelete, path + "1"}, 1}}));
+  EXPECT_EQ(Check(storage_->ReadAll(path))->ToString(), "01234567");
+}
+
+TEST_F(FaultyTest, StrikesCallsThatWrite) {
+  const std::string path = folder_ / "y";
+  for (const Operation operation :
+       {Operation::kCreate, Operation::kWrite, Operation::kClose}) {
+    for (const Fault fault : {Fault::kFail, Fault::kErrno, Fault::kThrottle, Fault::kLost,
+                              Fault::kCut, Fault::kFlip}) {
+      faults_->Arm({operation, path, 1}, fault);
+      const Status status = Written(*storage_, path);
+      EXPECT_THAT(status.message(), HasSubstr("struck")) << fault;
+      EXPECT_TRUE(faults_->struck()) << fault;
+    }
+  }
+}
+
+TEST_F(FaultyTest, AWriteThatIsCutLeavesHalfOfIt) {
+  const std::string path = folder_ / "y";
+  faults_->Arm({Operation::kWrite, path, 2}, Fault::kCut);
+  EXPECT_FALSE(Written(*storage_, path).ok());
+  EXPECT_EQ(Check(storage_->ReadAll(path))->ToString(), "012345");
+}
+
+TEST_F(FaultyTest, APutFailsBeforeItIsDoneOrAfter) {
+  const std::string path = folder_ / "y";
+  faults_->Arm({Operation::kPut, path, 1}, Fault::kFail);
+  EXPECT_EQ(KindOf(storage_->PutIfAbsent(path, "a").status()), ErrorKind::kUnavailable);
+  EXPECT_EQ(KindOf(storage_->ReadAll(path).status()), ErrorKind::kNotFound);
+  faults_->Arm({Operation::kPut, path, 1}, Fault::kLost);
+  EXPECT_EQ(KindOf(storage_->PutIfAbsent(path, "a").status()), ErrorKind::kUnavailable);
+  EXPECT_EQ(Check(storage_->ReadAll(path))->ToString(), "a");
+  EXPECT_FALSE(Check(storage_->PutIfAbsent(path, "b")));
+}
+
+TEST_F(FaultyTest, ADeleteFailsBeforeItIsDoneOrAfter) {
+  faults_->Arm({Operation::kDelete, path_, 1}, Fault::kFail);
+  EXPECT_FALSE(storage_->Delete(path_).ok());
+  EXPECT_TRUE(Read().ok());
+  faults_->Arm({Operation::kDelete, path_, 1}, Fault::kLost);
+  EXPECT_FALSE(storage_->Delete(path_).ok());
+  EXPECT_EQ(KindOf(Read().status()), ErrorKind::kNotFound);
+}
+
 TEST_F(FaultyTest, KnowsWhichFilesAreHeld) {
   auto file = Check(storage_->Open({path_, "x", 10, 0}));
   EXPECT_EQ(faults_->open_files(), 1);

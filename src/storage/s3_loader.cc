@@ -63,9 +63,8 @@ Result<System> MakeS3(const std::string& uri, const OptionMap& given) {
   static const Result<S3MakeFunction> make = LoadModule();
   ARROW_RETURN_NOT_OK(make.status());
   System system;
-  system.display_prefix = "s3://";
   Status made;
-  (*make)(uri, options, &system.filesystem, &system.path, &made);
+  (*make)(uri, options, &system, &made);
   RegisterEnd(made.ok());
   ARROW_RETURN_NOT_OK(made);
   return system;

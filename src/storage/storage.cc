@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/one_line.h"
+#include "storage/errors.h"
 #include "storage/glob.h"
 #include "storage/system.h"
 
@@ -119,37 +120,11 @@ Result<System> MakeSystem(const std::string& given, const OptionMap& options) {
   if (const SystemMaker make = AddedMaker(scheme)) return make(uri, options);
   return Error(ErrorKind::kInvalidArgument,
                "scheme \"" + scheme + "\" is unknown in " + WithoutCredentials(uri) +
-                   ", expected a path or one of file, s3, gs, abfs, hdfs");
-}
-
-bool Mentions(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    return text.find(word) != std::string_view::npos;
-  });
-}
-
-// Names of files are no words of the storage. Without a slash they are left: they might
-// be a part of such a word.
-std::string WithoutPath(std::string text, const std::string& path) {
-  for (const std::string& name : {path, path.substr(path.find('/') + 1)}) {
-    if (name.find('/') != std::string::npos) text = Hide(std::move(text), {name});
-  }
-  return text;
-}
-
-ErrorKind KindOfStorage(const Status& status, const std::string& path) {
-  const std::string text = WithoutPath(status.message(), path);
-  if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId",
-                      "INVALID_ACCESS_KEY_ID", "SignatureDoesNotMatch",
-                      "AuthenticationFailed", "Authorization", "Permission denied",
-                      "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403"})) {
-    return ErrorKind::kDenied;
-  }
-  if (Mentions(text, {"NoSuchBucket", "NO_SUCH_BUCKET", "NoSuchKey", "NOT_FOUND",
-                      "does not exist", "Path does not exist", "No such file"})) {
-    return ErrorKind::kNotFound;
-  }
-  return KindOf(status);
+                   ", expected a path or one of file, s3, gs, abfs, hdfs" +
+                   (scheme.starts_with("given-")
+                        ? "; this one is of a filesystem that was given to `open` in "
+                          "another process: give it to `open` here"
+                        : ""));
 }
 
 int64_t ModifiedNs(const arrow::fs::FileInfo& info) {
@@ -181,10 +156,13 @@ Storage::Storage(System system, std::vector<std::string> secrets)
     : filesystem_(std::move(system.filesystem)),
       display_prefix_(std::move(system.display_prefix)),
       put_if_absent_(std::move(system.put_if_absent)),
+      put_needs_(std::move(system.put_needs)),
+      create_(std::move(system.create)),
+      retry_(std::move(system.retry)),
       secrets_(std::move(secrets)) {}
 
 Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
-  auto info = filesystem_->GetFileInfo(path);
+  auto info = Retried(retry_, path, [&] { return filesystem_->GetFileInfo(path); });
   if (!info.ok()) return Translate(info.status(), path);
   if (info->IsFile())
     return std::vector<FileEntry>{
@@ -225,7 +203,8 @@ Result<std::vector<FileEntry>> Storage::ListAll(const std::string& directory,
   selector.base_dir = directory;
   selector.recursive = recursive;
   selector.allow_not_found = true;
-  auto infos = filesystem_->GetFileInfo(selector);
+  auto infos =
+      Retried(retry_, directory, [&] { return filesystem_->GetFileInfo(selector); });
   if (!infos.ok()) return Translate(infos.status(), directory);
   std::vector<FileEntry> files;
   for (const auto& info : *infos) {
@@ -250,22 +229,17 @@ Result<std::shared_ptr<arrow::Buffer>> Storage::ReadAll(const std::string& path)
       return Status::IOError("the file ended at ", bytes->size(), " of ", size, " bytes");
     }
     return bytes;
-  }();
-  if (!read.ok()) return Translate(read.status(), path);
-  return read;
+  };
+  auto bytes = Retried(retry_, path, read);
+  if (!bytes.ok()) return Translate(bytes.status(), path);
+  return bytes;
 }
 
 Result<std::shared_ptr<arrow::io::OutputStream>> Storage::Create(
     const std::string& path) const {
-  auto create = [&]() -> Result<std::shared_ptr<arrow::io::OutputStream>> {
-    const size_t slash = path.rfind('/');
-    if (slash != std::string::npos && slash > 0 && filesystem_->type_name() == "local") {
-      ARROW_RETURN_NOT_OK(filesystem_->CreateDir(path.substr(0, slash)));
-    }
-    return filesystem_->OpenOutputStream(path);
-  }();
-  if (!create.ok()) return Translate(create.status(), path);
-  return create;
+  auto stream = create_ ? create_(path) : filesystem_->OpenOutputStream(path);
+  if (!stream.ok()) return Translate(stream.status(), path);
+  return stream;
 }
 
 Result<bool> Storage::PutIfAbsent(const std::string& path, std::string_view bytes) const {
@@ -273,7 +247,8 @@ Result<bool> Storage::PutIfAbsent(const std::string& path, std::string_view byte
     return Error(ErrorKind::kUnsupported,
                  Display(path) +
                      ": this storage, or what it was opened with, cannot promise to "
-                     "write a file only where none is, which commits need");
+                     "write a file only where none is, which commits need" +
+                     (put_needs_.empty() ? "" : ": give it " + put_needs_));
   }
   auto put = put_if_absent_(path, bytes);
   if (!put.ok()) return Translate(put.status(), path);
@@ -292,14 +267,16 @@ Status Storage::Replace(const std::string& path, std::string_view bytes) const {
 }
 
 Status Storage::Delete(const std::string& path) const {
-  const Status status = filesystem_->DeleteFile(path);
+  const Status status =
+      Retried(retry_, path, [&] { return filesystem_->DeleteFile(path); });
   if (status.ok()) return status;
   const Status translated = Translate(status, path);
   return KindOf(translated) == ErrorKind::kNotFound ? Status::OK() : translated;
 }
 
 Result<FileChange> Storage::ChangeOf(const FileEntry& file) const {
-  auto info = filesystem_->GetFileInfo(file.path);
+  auto info =
+      Retried(retry_, file.path, [&] { return filesystem_->GetFileInfo(file.path); });
   if (!info.ok()) return Translate(info.status(), file.path);
   if (info->type() == arrow::fs::FileType::NotFound) {
     return Error(ErrorKind::kNotFound, Display(file.path) + " is not there any more");
@@ -313,9 +290,11 @@ Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::Open(
   // A known size saves asking the store for it.
   arrow::fs::FileInfo info(file.path, arrow::fs::FileType::File);
   info.set_size(file.size);
-  auto opened = filesystem_->OpenInputFile(info);
+  auto opened =
+      Retried(retry_, file.path, [&] { return filesystem_->OpenInputFile(info); });
   if (!opened.ok()) return Translate(opened.status(), file.path);
-  return opened;
+  if (retry_.attempts == 1) return opened;
+  return MakeRetryingFile(*std::move(opened), retry_, file.path);
 }
 
 Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::OpenPath(

@@ -60,10 +60,12 @@ class Storage {
   Result<std::shared_ptr<arrow::Buffer>> ReadAll(const std::string& path) const;
 
   /// A file to be written, in the place of one that may be there; directories are made.
-  /// What is not closed is not a file, or an incomplete one.
+  /// What is not closed is not a file, or an incomplete one; what is, is durable.
   Result<std::shared_ptr<arrow::io::OutputStream>> Create(const std::string& path) const;
   /// Writes a file unless one is there: false if one is. Atomic and durable. Unsupported
-  /// where the storage cannot promise it.
+  /// where the storage cannot promise it. An attempt whose answer was lost is told from
+  /// another's file by its bytes, so let them be like no others' (hold a random id).
+  /// After an error the file may be there or not.
   Result<bool> PutIfAbsent(const std::string& path, std::string_view bytes) const;
   /// Writes a small file, in the place of one that may be there. Atomic.
   Status Replace(const std::string& path, std::string_view bytes) const;
@@ -95,6 +97,9 @@ class Storage {
   std::shared_ptr<arrow::fs::FileSystem> filesystem_;
   std::string display_prefix_;
   storage::PutIfAbsent put_if_absent_;
+  std::string put_needs_;
+  CreateFile create_;
+  RetryPolicy retry_;
   std::vector<std::string> secrets_;
 };
 

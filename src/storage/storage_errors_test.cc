@@ -23,8 +23,10 @@ using ::testing::StartsWith;
 using Options = std::map<std::string, std::string>;
 
 Storage Bucket(const std::vector<std::string>& secrets = {}) {
-  return {std::make_shared<arrow::fs::internal::MockFileSystem>(arrow::fs::TimePoint{}),
-          "s3://", secrets};
+  return {{.filesystem = std::make_shared<arrow::fs::internal::MockFileSystem>(
+               arrow::fs::TimePoint{}),
+           .display_prefix = "s3://"},
+          secrets};
 }
 
 ErrorKind KindOfText(const std::string& text) {

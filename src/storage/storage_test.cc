@@ -255,7 +255,7 @@ class BucketTest : public ::testing::Test {
 
   std::shared_ptr<arrow::fs::internal::MockFileSystem> filesystem_ =
       std::make_shared<arrow::fs::internal::MockFileSystem>(arrow::fs::TimePoint{});
-  Storage storage_{filesystem_, "s3://", {}};
+  Storage storage_{{.filesystem = filesystem_, .display_prefix = "s3://"}, {}};
 };
 
 TEST_F(BucketTest, ListsBelowAKey) {

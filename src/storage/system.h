@@ -3,6 +3,7 @@
 #pragma once
 
 #include <arrow/filesystem/filesystem.h>
+#include <arrow/io/interfaces.h>
 #include <headrace/result.h>
 
 #include <functional>
@@ -12,6 +13,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "storage/retry.h"
 
 namespace headrace::storage {
 
@@ -35,24 +38,29 @@ class Options {
   std::map<std::string, std::string> given_;
 };
 
-/// Seconds until a connection attempt, and until a silent request, is given up.
-inline constexpr double kConnectTimeout = 10;
-inline constexpr double kRequestTimeout = 30;
-/// How often a request is made before it is given up, where the system lets us say.
-inline constexpr int kAttempts = 3;
-
 /// Writes a file unless one of that path is there: false if one is. Atomic: of several at
 /// once exactly one gets true, and no reader sees a part of it. Durable once it returns.
+/// After an error it may be there or not.
 using PutIfAbsent =
     std::function<Result<bool>(const std::string& path, std::string_view bytes)>;
 
+/// Makes a file to be written, and its folders. Durable once it is closed.
+using CreateFile = std::function<Result<std::shared_ptr<arrow::io::OutputStream>>(
+    const std::string& path)>;
+
 /// A filesystem, and the part of the URI that it takes as path.
 struct System {
-  std::shared_ptr<arrow::fs::FileSystem> filesystem;
-  std::string path;
-  std::string display_prefix;
+  std::shared_ptr<arrow::fs::FileSystem> filesystem = nullptr;
+  std::string path = {};
+  std::string display_prefix = {};
   /// Null: the system cannot promise it.
   PutIfAbsent put_if_absent = nullptr;
+  /// What it lacks for that, for the message: `the storage option "x"`. Or empty.
+  std::string put_needs = {};
+  /// Null: as the filesystem does.
+  CreateFile create = nullptr;
+  /// How reads that fail in passing are made again.
+  RetryPolicy retry = {.attempts = 1};
 };
 
 using OptionMap = std::map<std::string, std::string>;

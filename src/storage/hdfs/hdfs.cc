@@ -31,7 +31,10 @@ Result<System> MakeHdfs(const std::string& uri, const OptionMap& given) {
             "): install them and set JAVA_HOME, HADOOP_HOME or ARROW_LIBHDFS_DIR, and "
             "CLASSPATH");
   }
-  return System{*filesystem, parsed.path(), "hdfs://" + parsed.host()};
+  return System{.filesystem = *filesystem,
+                .path = parsed.path(),
+                .display_prefix = "hdfs://" + parsed.host(),
+                .retry = RetryPolicy()};
 }
 
 }  // namespace headrace::storage

@@ -3,20 +3,17 @@
 /// loaded when the first s3:// URI is opened.
 #pragma once
 
-#include <arrow/filesystem/filesystem.h>
 #include <headrace/result.h>
 
-#include <memory>
 #include <string>
 
 #include "storage/system.h"
 
 namespace headrace::storage {
 
-/// Makes the filesystem; `path` gets bucket and key, `made` how it went.
+/// Makes the system; `made` gets how it went.
 using S3MakeFunction = void (*)(const std::string& uri, const Options& options,
-                                std::shared_ptr<arrow::fs::FileSystem>* filesystem,
-                                std::string* path, Status* made);
+                                System* system, Status* made);
 /// Ends the AWS SDK, if it was begun. To be called before the process exits.
 using S3FinalizeFunction = void (*)();
 

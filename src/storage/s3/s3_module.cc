@@ -1,7 +1,14 @@
 #include <arrow/filesystem/s3fs.h>
 #include <arrow/util/uri.h>
 
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "storage/http_put.h"
 #include "storage/s3/module.h"
+#include "storage/signature.h"
 
 namespace headrace::storage {
 namespace {
@@ -18,8 +25,49 @@ std::string WithQuery(const std::string& uri, const Options& options) {
   return text;
 }
 
-Status Make(const std::string& uri, const Options& options,
-            std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path) {
+// Where a bucket's objects are, with a slash at the end.
+std::string UrlOfBucket(const arrow::fs::S3Options& s3, const std::string& region,
+                        const std::string& bucket) {
+  if (!s3.endpoint_override.empty()) {
+    const bool has_scheme = s3.endpoint_override.find("://") != std::string::npos;
+    return (has_scheme ? "" : s3.scheme + "://") + s3.endpoint_override + "/" + bucket +
+           "/";
+  }
+  const std::string host =
+      "s3." + region + ".amazonaws.com" + (region.starts_with("cn-") ? ".cn" : "");
+  // The certificate of Amazon's holds for one label only.
+  if (bucket.find('.') != std::string::npos) {
+    return s3.scheme + "://" + host + "/" + bucket + "/";
+  }
+  return s3.scheme + "://" + bucket + "." + host + "/";
+}
+
+Result<HttpRequest> PutObject(const arrow::fs::S3FileSystem& filesystem,
+                              const std::string& path, std::string_view bytes) {
+  const arrow::fs::S3Options s3 = filesystem.options();
+  const std::string region =
+      filesystem.region().empty() ? "us-east-1" : filesystem.region();
+  const size_t slash = path.find('/');
+  const std::string key = slash == std::string::npos ? "" : path.substr(slash + 1);
+  HttpRequest request{
+      .method = "PUT",
+      .url = UrlOfBucket(s3, region, path.substr(0, slash)) + PercentEncode(key, "/"),
+      .headers = {"Content-Type: application/octet-stream", "If-None-Match: *",
+                  "x-amz-content-sha256: " + Sha256Hex(bytes)},
+      .body = std::string(bytes),
+      .aws_signature = "aws:amz:" + region + ":s3",
+      .user = s3.GetAccessKey(),
+      .password = s3.GetSecretKey(),
+      .proxies = false};  // as Arrow's S3 asks none
+  if (request.user.empty()) {
+    return Error(ErrorKind::kDenied, "no credentials were found");
+  }
+  const std::string token = s3.GetSessionToken();
+  if (!token.empty()) request.headers.push_back("x-amz-security-token: " + token);
+  return request;
+}
+
+Status Make(const std::string& uri, const Options& options, System* system) {
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   ARROW_ASSIGN_OR_RAISE(const double connect_timeout,
                         options.Seconds("connect_timeout", kConnectTimeout));
@@ -31,7 +79,8 @@ Status Make(const std::string& uri, const Options& options,
   std::string bucket;
   ARROW_ASSIGN_OR_RAISE(
       auto s3, arrow::fs::S3Options::FromUri(WithQuery(split.base, options), &bucket));
-  *path = split.PathBelow(bucket);
+  system->path = split.PathBelow(bucket);
+  system->display_prefix = "s3://";
   if (anonymous) {
     s3.ConfigureAnonymousCredentials();
   } else if (options.Has("access_key")) {
@@ -41,7 +90,22 @@ Status Make(const std::string& uri, const Options& options,
   s3.connect_timeout = connect_timeout;
   s3.request_timeout = request_timeout;
   s3.retry_strategy = arrow::fs::S3RetryStrategy::GetAwsStandardRetryStrategy(kAttempts);
-  ARROW_ASSIGN_OR_RAISE(*filesystem, arrow::fs::S3FileSystem::Make(s3));
+  ARROW_ASSIGN_OR_RAISE(auto filesystem, arrow::fs::S3FileSystem::Make(s3));
+  system->filesystem = filesystem;
+  system->retry = {.time_max_s = std::min(request_timeout, kRetryTime)};
+  if (anonymous) {
+    system->put_needs = "credentials";
+    return Status::OK();
+  }
+  system->put_if_absent =
+      MakeHttpPut({.request =
+                       [filesystem](const std::string& path, std::string_view bytes) {
+                         return PutObject(*filesystem, path, bytes);
+                       },
+                   .send = MakeHttpSend(connect_timeout, request_timeout),
+                   .filesystem = filesystem,
+                   .retry = PutRetry(request_timeout),
+                   .heeds_condition = s3.endpoint_override.empty()});
   return Status::OK();
 }
 
@@ -52,9 +116,8 @@ extern "C" {
 
 __attribute__((visibility("default"))) void headrace_s3_make(
     const std::string& uri, const headrace::storage::Options& options,
-    std::shared_ptr<arrow::fs::FileSystem>* filesystem, std::string* path,
-    arrow::Status* made) {
-  *made = headrace::storage::Make(uri, options, filesystem, path);
+    headrace::storage::System* system, arrow::Status* made) {
+  *made = headrace::storage::Make(uri, options, system);
 }
 
 __attribute__((visibility("default"))) void headrace_s3_finalize() {
