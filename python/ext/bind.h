@@ -18,6 +18,7 @@ void BindLoader(nanobind::module_& m);
 void BindBatch(nanobind::module_& m);
 void BindSchema(nanobind::module_& m);
 void BindFeatures(nanobind::module_& m);
+void BindWrite(nanobind::module_& m);
 
 /// Arrow data on its way to pyarrow: a column that no tensor holds, or, as structs, the
 /// rows of a scan.

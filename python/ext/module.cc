@@ -15,6 +15,7 @@ NB_MODULE(_native, m) {
   headrace::ext::BindFeatures(m);
   headrace::ext::BindImage(m);
   headrace::ext::BindLoader(m);
+  headrace::ext::BindWrite(m);
   nb::module_::import_("atexit").attr("register")(
       nb::cpp_function(&headrace::ext::PrepareExit));
 }

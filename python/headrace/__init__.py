@@ -21,6 +21,7 @@ from .opening import open
 from .policies import fill, pad
 from .scan_summary import ScanSummary
 from .schema import Field, Schema
+from .writing import WriteSummary, write
 
 __all__ = [
     "Dataset",
@@ -30,10 +31,12 @@ __all__ = [
     "Loader",
     "ScanSummary",
     "Schema",
+    "WriteSummary",
     "__version__",
     "errors",
     "fill",
     "image",
     "open",
     "pad",
+    "write",
 ]
