@@ -60,6 +60,10 @@ void CommonOptions::AddTo(CLI::App* app) {
                   "a Parquet file, directory or glob: a path, or file://, s3://, gs://, "
                   "abfs://, hdfs://")
       ->required();
+  AddOptionsTo(app);
+}
+
+void CommonOptions::AddOptionsTo(CLI::App* app) {
   app->add_option("--storage-option", storage_options,
                   "how to reach the storage, as in region=eu-west-1; repeatable")
       ->type_name("KEY=VALUE")

@@ -44,6 +44,7 @@ Action AddHead(CLI::App* app);
 Action AddStats(CLI::App* app);
 Action AddVerify(CLI::App* app);
 Action AddBench(CLI::App* app);
+Action AddCopy(CLI::App* app);
 
 /// Options of every subcommand. Parsing fills it, so it must stay where it is.
 struct CommonOptions {
@@ -52,6 +53,8 @@ struct CommonOptions {
   bool json = false;
 
   void AddTo(CLI::App* app);
+  /// All but the URIs.
+  void AddOptionsTo(CLI::App* app);
   Result<OpenOptions> ToOpenOptions() const;
 };
 

@@ -23,13 +23,14 @@ int Report(const Status& status) {
 }
 
 int Run(int argc, char** argv) {
-  CLI::App app("Looks at Parquet tables in a data lake, and measures loading from them.",
-               "headrace");
+  CLI::App app(
+      "Looks at tables in a data lake, copies them, and measures loading from them.",
+      "headrace");
   app.set_version_flag("--version", "headrace " HEADRACE_VERSION);
   app.require_subcommand(0, 1);  // none is told below, after arguments that are unknown
   app.footer(kFooter);
   std::vector<Action> actions;
-  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench}) {
+  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy}) {
     actions.push_back(add(&app));
   }
   try {
@@ -51,9 +52,8 @@ int Run(int argc, char** argv) {
     return code.ok() ? static_cast<int>(*code) : Report(code.status());
   }
   return Report(Error(ErrorKind::kInvalidArgument,
-                      "a subcommand is missing, expected inspect, head, stats, verify or "
-                      "bench; "
-                      "see `headrace --help`"));
+                      "a subcommand is missing, expected inspect, head, stats, verify, "
+                      "bench or copy; see `headrace --help`"));
 }
 
 }  // namespace

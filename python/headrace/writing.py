@@ -223,7 +223,7 @@ def _rows(data: Any) -> int:
     """Return how many rows there are, 0 where that is not known."""
     if isinstance(data, pa.Table | pa.RecordBatch):
         return int(data.num_rows)
-    if hasattr(data, "__arrow_c_stream__") and hasattr(data, "__len__"):
+    if hasattr(data, "__dataframe__"):  # pandas and Polars; others may have to compute it
         return len(data)
     return 0
 
@@ -306,6 +306,9 @@ def _table(columns: Mapping[str, Any], schema: Schema | None) -> pa.Table:
     """Return a dict's columns as a table, those of the schema encoded."""
     given = _validate.mapping("data", columns, "a dict of column to values")
     fields = {one.name: one for one in schema or ()}
+    for name, values in given.items():
+        if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+            raise _validate.rejected(f"data[{name!r}]", values, "an array or a list")
     lengths = {name: len(values) for name, values in given.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidArgument(f"data's columns have lengths {lengths}: expected one")

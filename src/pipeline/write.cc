@@ -5,7 +5,9 @@
 #include <arrow/util/thread_pool.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -51,20 +53,32 @@ struct Target {
         target.storage,
         storage::Storage::FromUri(uri, options.storage_options, &target.root));
     while (target.root.size() > 1 && target.root.ends_with('/')) target.root.pop_back();
+    ARROW_ASSIGN_OR_RAISE(
+        const auto log,
+        target.storage->ListAll(target.root + "/_delta_log", /*recursive=*/false));
+    if (!log.empty()) {
+      return Error(
+          ErrorKind::kConflict,
+          target.storage->Display(target.root) +
+              " is a Delta table, of which files without a log would be no part: "
+              "choose format \"delta\", or write elsewhere");
+    }
     auto present = target.storage->List(target.root);
     if (present.ok()) {
       target.present = *std::move(present);
     } else if (KindOf(present.status()) != ErrorKind::kNotFound) {
       return present.status();
     }
-    const bool is_file = target.present.size() == 1 && target.present[0].path == target.root;
+    const bool is_file =
+        target.present.size() == 1 && target.present[0].path == target.root;
     if (is_file || (!target.present.empty() && options.mode == "error")) {
-      return Error(ErrorKind::kConflict,
-                   target.storage->Display(target.root) +
-                       (is_file ? " is a file, expected a folder or nothing"
-                                : " has " + std::to_string(target.present.size()) +
-                                      " data files already: choose mode append, overwrite "
-                                      "or overwrite_partitions, or write elsewhere"));
+      return Error(
+          ErrorKind::kConflict,
+          target.storage->Display(target.root) +
+              (is_file ? " is a file, expected a folder or nothing"
+                       : " has " + std::to_string(target.present.size()) +
+                             " data files already: choose mode append, overwrite "
+                             "or overwrite_partitions, or write elsewhere"));
     }
     return target;
   }
@@ -97,7 +111,27 @@ writer::FileSetOptions ToFileSet(const WriteOptions& options) {
           .file_bytes = options.file_bytes,
           .partition_by = options.partition_by,
           .sort_by = options.sort_by,
-          .temp_folder = options.temp_folder};
+          .temp_folder = options.temp_folder,
+          .writes_empty = true};
+}
+
+std::string Rounded(double number, int digits) {
+  char text[64];
+  const auto end =
+      std::to_chars(text, text + sizeof(text), number, std::chars_format::fixed, digits);
+  return {text, end.ptr};
+}
+
+std::string Count(int64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+std::string Sized(int64_t bytes) {
+  const char* units[] = {" B", " KiB", " MiB", " GiB", " TiB"};
+  auto size = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(units); ++unit) size /= 1024;
+  return Rounded(size, unit == 0 ? 0 : 1) + units[unit];
 }
 
 Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
@@ -127,11 +161,12 @@ Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data
                  "format \"delta\" is not there yet: choose format \"parquet\"");
   }
   if (options.format != "parquet") {
-    return Error(ErrorKind::kInvalidArgument, "format is \"" + options.format +
-                                                  "\", expected delta or parquet");
+    return Error(ErrorKind::kInvalidArgument,
+                 "format is \"" + options.format + "\", expected delta or parquet");
   }
   ARROW_ASSIGN_OR_RAISE(auto rows,
-                        writer::StoredRows::Make(*data->schema(), options.schema));
+                        writer::StoredRows::Make(*data->schema(), options.schema,
+                                                 writer::TypeRules::kParquet));
   ARROW_ASSIGN_OR_RAISE(const Target target, Target::Find(uri, options));
   base::MemoryBudget memory(base::PagePool(), options.memory_budget);
   std::shared_ptr<arrow::internal::ThreadPool> threads;
@@ -139,13 +174,12 @@ Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data
     ARROW_ASSIGN_OR_RAISE(threads,
                           arrow::internal::ThreadPool::Make(options.num_threads));
   }
-  ARROW_ASSIGN_OR_RAISE(
-      const auto writer,
-      writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
-                                  {.storage = target.storage.get(),
-                                   .root = target.root,
-                                   .executor = threads.get(),
-                                   .memory = &memory}));
+  ARROW_ASSIGN_OR_RAISE(const auto writer,
+                        writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
+                                                    {.storage = target.storage.get(),
+                                                     .root = target.root,
+                                                     .executor = threads.get(),
+                                                     .memory = &memory}));
   ARROW_RETURN_NOT_OK(WriteAll(data.get(), options, progress, writer.get()));
   ARROW_ASSIGN_OR_RAISE(const auto files, writer->Finish());
   const auto replaced = target.Replaced(options, files);
@@ -187,7 +221,15 @@ std::string WriteSummary::ToJson() const {
 }
 
 std::string WriteSummary::ToString() const {
-  return std::to_string(rows) + " rows in " + std::to_string(files) + " files";
+  std::string text = Count(rows, "row") + " in " + Count(files, "file");
+  if (partitions > 0) text += " of " + Count(partitions, "partition");
+  text += " (" + Count(row_groups, "row group") + ", " + Sized(bytes) + ") in " +
+          Rounded(seconds, 2) + " s to " + uri;
+  if (version) text += ", version " + std::to_string(*version);
+  if (files_replaced > 0) {
+    text += ", in the place of " + Count(files_replaced, "file");
+  }
+  return text;
 }
 
 }  // namespace headrace

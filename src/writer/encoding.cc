@@ -1,10 +1,14 @@
 #include "writer/encoding.h"
 
+#include <arrow/compute/api.h>
+#include <arrow/util/byte_size.h>
 #include <arrow/util/compression.h>
 #include <parquet/arrow/schema.h>
 #include <parquet/schema.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -21,6 +25,9 @@ constexpr int64_t kDictionaryBytesMax = int64_t{1} << 20;
 constexpr int64_t kPageBytes = int64_t{1} << 20;
 // Of an open page: values of 20,000 rows at most, and its compressed form.
 constexpr int64_t kPageCost = int64_t{384} << 10;
+// Rows that tell whether a column has a dictionary.
+constexpr int64_t kSampleRows = 1 << 16;
+constexpr int64_t kSampleRowsMin = 1 << 12;
 // Rows that a bloom filter is made for; it is folded to what came.
 constexpr int64_t kBloomRowsMin = 1 << 10;
 constexpr int64_t kBloomRowsMax = 1 << 23;
@@ -80,12 +87,48 @@ bool IsCompressed(const arrow::Field& field) {
          (*declared)->codec != "npy" && (*declared)->codec != "arrow";
 }
 
+// Distinct values of a column of which `drawn` values held `distinct`, if all are about
+// as frequent: d = D (1 - exp(-n / D)).
+double DistinctOf(double distinct, double drawn) {
+  double low = distinct, high = 1e12;
+  for (int i = 0; i < 60 && high / low > 1.01; ++i) {
+    const double guess = std::sqrt(low * high);
+    (guess * -std::expm1(-drawn / guess) < distinct ? low : high) = guess;
+  }
+  return low;
+}
+
+// Whether a dictionary would fill up, and all that went into it be in vain.
+bool OutgrowsDictionary(const std::shared_ptr<arrow::Array>& column,
+                        int64_t dictionary_bytes, arrow::MemoryPool* pool) {
+  const auto id = column->type_id();
+  if (!arrow::is_primitive(id) && !arrow::is_base_binary_like(id) &&
+      id != arrow::Type::DECIMAL128) {
+    return false;
+  }
+  const auto sample = column->Slice(0, kSampleRows);
+  const int64_t values = sample->length() - sample->null_count();
+  if (values < kSampleRowsMin) return false;
+  arrow::compute::ExecContext context(pool);
+  context.set_use_threads(false);
+  const arrow::compute::CountOptions only_valid(arrow::compute::CountOptions::ONLY_VALID);
+  const auto counted =
+      arrow::compute::CallFunction("count_distinct", {sample}, &only_valid, &context);
+  if (!counted.ok()) return false;
+  const auto distinct = counted->scalar_as<arrow::Int64Scalar>().value;
+  const auto bytes = arrow::util::ReferencedBufferSize(*sample);
+  if (!bytes.ok()) return false;
+  const double width = static_cast<double>(*bytes) / static_cast<double>(values);
+  return DistinctOf(static_cast<double>(distinct), static_cast<double>(values)) * width >
+         static_cast<double>(dictionary_bytes);
+}
+
 Result<std::shared_ptr<parquet::SchemaDescriptor>> ParquetSchema(
     const arrow::Schema& schema) {
   std::shared_ptr<parquet::SchemaDescriptor> descriptor;
   ARROW_RETURN_NOT_OK(CatchWrite([&] {
-    return parquet::arrow::ToParquetSchema(
-        &schema, *parquet::default_writer_properties(), &descriptor);
+    return parquet::arrow::ToParquetSchema(&schema, *parquet::default_writer_properties(),
+                                           &descriptor);
   }));
   return descriptor;
 }
@@ -136,14 +179,13 @@ Result<Encoding> Encoding::Make(std::shared_ptr<arrow::Schema> schema,
                  kDictionaryBytesMin, kDictionaryBytesMax);
   encoding.file_memory =
       2 * options.row_group_bytes +
-      encoding.leaves *
-          (kDictionaryCost * encoding.dictionary_bytes +
-           std::min(kPageCost, 2 * options.row_group_bytes));
+      encoding.leaves * (kDictionaryCost * encoding.dictionary_bytes +
+                         std::min(kPageCost, 2 * options.row_group_bytes));
   return encoding;
 }
 
-std::shared_ptr<parquet::WriterProperties> Encoding::Properties(arrow::MemoryPool* pool,
-                                                                double row_bytes) const {
+std::shared_ptr<parquet::WriterProperties> Encoding::Properties(
+    const arrow::RecordBatch& first, double row_bytes, arrow::MemoryPool* pool) const {
   parquet::WriterProperties::Builder builder;
   builder.memory_pool(pool)
       ->version(parquet::ParquetVersion::PARQUET_2_6)
@@ -158,15 +200,23 @@ std::shared_ptr<parquet::WriterProperties> Encoding::Properties(arrow::MemoryPoo
   if (chosen.level_max > 0) {
     builder.compression_level(options.compression_level.value_or(chosen.level));
   }
-  for (const auto& field : schema->fields()) {
-    if (!IsCells(*field)) continue;
+  for (int i = 0; i < schema->num_fields(); ++i) {
+    const auto& field = schema->field(i);
+    if (!IsCells(*field)) {
+      if (OutgrowsDictionary(first.column(i), dictionary_bytes, pool)) {
+        builder.disable_dictionary(field->name());
+      }
+      continue;
+    }
     builder.disable_dictionary(field->name())->disable_statistics(field->name());
     if (IsCompressed(*field)) {
-      builder.compression(field->name(), parquet::Compression::UNCOMPRESSED);
+      builder.compression(field->name(), parquet::Compression::UNCOMPRESSED)
+          ->compression_level(field->name(), arrow::util::kUseDefaultCompressionLevel);
     }
   }
   parquet::BloomFilterOptions bloom;
-  const double rows = static_cast<double>(options.row_group_bytes) / std::max(row_bytes, 1.0);
+  const double rows =
+      static_cast<double>(options.row_group_bytes) / std::max(row_bytes, 1.0);
   bloom.ndv = std::clamp(static_cast<int64_t>(2 * rows), kBloomRowsMin, kBloomRowsMax);
   bloom.fpp = 0.01;
   for (const std::string& name : options.bloom_filters) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <arrow/memory_pool.h>
-#include <arrow/type.h>
+#include <arrow/record_batch.h>
 #include <arrow/util/thread_pool.h>
 #include <headrace/result.h>
 #include <parquet/properties.h>
@@ -41,9 +41,12 @@ struct Encoding {
   static Result<Encoding> Make(std::shared_ptr<arrow::Schema> schema,
                                const EncodingOptions& options);
 
-  /// `row_bytes`: of a row before encoding, for the size of bloom filters.
-  std::shared_ptr<parquet::WriterProperties> Properties(arrow::MemoryPool* pool,
-                                                        double row_bytes) const;
+  /// Of a file that begins with these rows, of `row_bytes` each before encoding: columns
+  /// that seem to have more distinct values than a dictionary takes are written without
+  /// one, and bloom filters are made for the rows that a row group may have.
+  std::shared_ptr<parquet::WriterProperties> Properties(const arrow::RecordBatch& first,
+                                                        double row_bytes,
+                                                        arrow::MemoryPool* pool) const;
   /// `executor` encodes columns side by side; null: one after the other.
   std::shared_ptr<parquet::ArrowWriterProperties> ArrowProperties(
       arrow::internal::Executor* executor) const;

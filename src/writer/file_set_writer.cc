@@ -21,6 +21,7 @@ namespace {
 // Rows are converted, cut into partitions and encoded this many bytes at a time, at most.
 constexpr int64_t kSliceBytesMin = 64 << 10;
 constexpr int64_t kSliceBytesMax = 16 << 20;
+constexpr int64_t kSliceRowsMax = 1 << 17;
 // A slice as it was converted, and as its partition's rows were gathered.
 constexpr int64_t kSliceCopies = 3;
 constexpr int64_t kSortSlices = 8;
@@ -94,7 +95,7 @@ class FileSetWriter::Impl {
   Status Dispatch(const std::shared_ptr<arrow::RecordBatch>& rows);
   Status WriteSorted(Sorter* sorter);
   Status WritePart(const Partition& partition, const arrow::RecordBatch& rows);
-  Result<Open*> FileOf(const Partition& partition, double row_bytes);
+  Result<Open*> FileOf(const Partition& partition, const arrow::RecordBatch& first);
   Status CloseFile(const std::string& directory);
   Status CloseFiles();
 
@@ -110,14 +111,16 @@ class FileSetWriter::Impl {
   size_t files_max_ = 1;
   int64_t sort_memory_ = 0;
 
-  std::map<std::string, Open> open_;       // by directory
-  std::unique_ptr<Sorter> sorter_;         // with sort_by: all rows
-  std::unique_ptr<Sorter> late_;           // of partitions beyond files_max_
-  bool sorted_ = false;  // rows come partition by partition now
+  std::map<std::string, Open> open_;  // by directory
+  std::unique_ptr<Sorter> sorter_;    // with sort_by: all rows
+  std::unique_ptr<Sorter> late_;      // of partitions beyond files_max_
+  bool sorted_ = false;               // rows come partition by partition now
   bool finished_ = false;
   std::set<std::string> directories_;
-  std::vector<std::string> paths_;         // all that were created
+  std::vector<std::string> paths_;  // all that were created
   std::vector<table::DataFile> files_;
+  double ratio_ = 1;  // compressed to encoded bytes, as last measured
+  int64_t rows_seen_ = 0;
   int64_t rows_written_ = 0;
   int64_t row_groups_ = 0;
   int64_t bytes_spilled_ = 0;
@@ -144,8 +147,8 @@ Status FileSetWriter::Impl::Init() {
                      : "partition_by names every column, expected one that is left for "
                        "the files");
   }
-  ARROW_ASSIGN_OR_RAISE(encoding_, Encoding::Make(arrow::schema(std::move(stored)),
-                                                  options_.encoding));
+  ARROW_ASSIGN_OR_RAISE(
+      encoding_, Encoding::Make(arrow::schema(std::move(stored)), options_.encoding));
   id_ = base::RandomUuid();
   if (id_.empty()) {
     return Error(ErrorKind::kInternal, "the system gives no random bytes");
@@ -154,8 +157,8 @@ Status FileSetWriter::Impl::Init() {
 }
 
 Status FileSetWriter::Impl::InitMemory() {
-  slice_bytes_ = std::clamp(options_.encoding.row_group_bytes / 2, kSliceBytesMin,
-                            kSliceBytesMax);
+  slice_bytes_ =
+      std::clamp(options_.encoding.row_group_bytes / 2, kSliceBytesMin, kSliceBytesMax);
   const int64_t slices = kSliceCopies * slice_bytes_;
   const bool sorts = !sort_columns_.empty() || !partition_columns_.empty();
   const int64_t sort_min =
@@ -180,8 +183,7 @@ Status FileSetWriter::Impl::InitMemory() {
     // Open files first: rows of their partitions need not be sorted.
     files_max_ = static_cast<size_t>(std::clamp<int64_t>(
         1 + (free - std::max(sort_min, free / 4)) / encoding_.file_memory, 1, kFilesMax));
-    sort_memory_ =
-        free - static_cast<int64_t>(files_max_ - 1) * encoding_.file_memory;
+    sort_memory_ = free - static_cast<int64_t>(files_max_ - 1) * encoding_.file_memory;
   }
   return Status::OK();
 }
@@ -199,13 +201,15 @@ std::unique_ptr<Sorter> FileSetWriter::Impl::MakeSorter(std::vector<int> keys,
 Status FileSetWriter::Impl::Write(const arrow::RecordBatch& batch) {
   if (batch.num_rows() == 0) return Status::OK();
   ARROW_ASSIGN_OR_RAISE(const int64_t bytes, arrow::util::ReferencedBufferSize(batch));
-  const int64_t step = std::max<int64_t>(
-      1, static_cast<int64_t>(static_cast<double>(batch.num_rows()) *
-                              static_cast<double>(slice_bytes_) /
-                              static_cast<double>(std::max<int64_t>(bytes, 1))));
+  const double rows = static_cast<double>(batch.num_rows()) *
+                      static_cast<double>(slice_bytes_) /
+                      static_cast<double>(std::max<int64_t>(bytes, 1));
+  const int64_t step =
+      static_cast<int64_t>(std::clamp(rows, 1.0, static_cast<double>(kSliceRowsMax)));
   for (int64_t row = 0; row < batch.num_rows(); row += step) {
-    ARROW_ASSIGN_OR_RAISE(auto rows,
-                          rows_.Convert(batch.Slice(row, step), context_.memory));
+    ARROW_ASSIGN_OR_RAISE(
+        auto rows, rows_.Convert(*batch.Slice(row, step), rows_seen_, context_.memory));
+    rows_seen_ += rows->num_rows();
     ARROW_RETURN_NOT_OK(sorter_ != nullptr ? sorter_->Add(std::move(rows))
                                            : Dispatch(rows));
   }
@@ -214,9 +218,8 @@ Status FileSetWriter::Impl::Write(const arrow::RecordBatch& batch) {
 
 Status FileSetWriter::Impl::Dispatch(const std::shared_ptr<arrow::RecordBatch>& rows) {
   if (partition_columns_.empty()) return WritePart({}, *rows);
-  ARROW_ASSIGN_OR_RAISE(
-      const auto parts,
-      PartitionedBatch::Make(rows, partition_columns_, context_.memory));
+  ARROW_ASSIGN_OR_RAISE(const auto parts, PartitionedBatch::Make(rows, partition_columns_,
+                                                                 context_.memory));
   std::vector<size_t> late;
   for (size_t p = 0; p < parts.partitions().size(); ++p) {
     const Partition& partition = parts.partitions()[p];
@@ -235,8 +238,8 @@ Status FileSetWriter::Impl::Dispatch(const std::shared_ptr<arrow::RecordBatch>& 
   return late_->Add(std::move(waiting));
 }
 
-Result<FileSetWriter::Impl::Open*> FileSetWriter::Impl::FileOf(const Partition& partition,
-                                                               double row_bytes) {
+Result<FileSetWriter::Impl::Open*> FileSetWriter::Impl::FileOf(
+    const Partition& partition, const arrow::RecordBatch& first) {
   const auto found = open_.find(partition.directory);
   if (found != open_.end()) return &found->second;
   // Sorted rows come partition by partition.
@@ -251,27 +254,25 @@ Result<FileSetWriter::Impl::Open*> FileSetWriter::Impl::FileOf(const Partition& 
   ARROW_ASSIGN_OR_RAISE(open.file, ParquetFile::Create(encoding_,
                                                        {.storage = context_.storage,
                                                         .pool = context_.memory,
-                                                        .executor = context_.executor},
-                                                       path, row_bytes));
+                                                        .executor = context_.executor,
+                                                        .ratio = ratio_},
+                                                       path, first));
   directories_.insert(partition.directory);
   return &open_.emplace(partition.directory, std::move(open)).first->second;
 }
 
 Status FileSetWriter::Impl::WritePart(const Partition& partition,
                                       const arrow::RecordBatch& rows) {
-  ARROW_ASSIGN_OR_RAISE(const int64_t bytes, arrow::util::ReferencedBufferSize(rows));
-  const double row_bytes =
-      static_cast<double>(bytes) / static_cast<double>(rows.num_rows());
   arrow::ArrayVector columns;
   for (int i = 0; i < rows.num_columns(); ++i) {
     if (std::ranges::find(partition_columns_, i) != partition_columns_.end()) continue;
     columns.push_back(rows.column(i));
   }
-  const auto stored = arrow::RecordBatch::Make(encoding_.schema, rows.num_rows(), columns);
+  const auto stored =
+      arrow::RecordBatch::Make(encoding_.schema, rows.num_rows(), columns);
   for (int64_t row = 0; row < stored->num_rows();) {
-    ARROW_ASSIGN_OR_RAISE(Open* const open, FileOf(partition, row_bytes));
-    ARROW_ASSIGN_OR_RAISE(const int64_t appended,
-                          open->file->Append(*stored, row, row_bytes));
+    ARROW_ASSIGN_OR_RAISE(Open* const open, FileOf(partition, *stored->Slice(row)));
+    ARROW_ASSIGN_OR_RAISE(const int64_t appended, open->file->Append(*stored, row));
     row += appended;
     rows_written_ += appended;
     if (!open->file->between_row_groups()) continue;
@@ -295,6 +296,7 @@ Status FileSetWriter::Impl::CloseFile(const std::string& directory) {
   file.partition_values = std::move(open.partition.values);
   file.stats = DeltaStatistics(*encoding_.schema, *footer);
   row_groups_ += open.file->row_groups();
+  ratio_ = open.file->ratio();
   files_.push_back(std::move(file));
   return Status::OK();
 }
@@ -315,6 +317,12 @@ Result<std::vector<table::DataFile>> FileSetWriter::Impl::Finish() {
   ARROW_RETURN_NOT_OK(CloseFiles());
   if (sorter_ != nullptr) ARROW_RETURN_NOT_OK(WriteSorted(sorter_.get()));
   if (late_ != nullptr) ARROW_RETURN_NOT_OK(WriteSorted(late_.get()));
+  if (files_.empty() && options_.writes_empty && partition_columns_.empty()) {
+    ARROW_ASSIGN_OR_RAISE(const auto none,
+                          arrow::RecordBatch::MakeEmpty(encoding_.schema));
+    ARROW_RETURN_NOT_OK(FileOf({}, *none).status());
+    ARROW_RETURN_NOT_OK(CloseFiles());
+  }
   finished_ = true;
   return std::move(files_);
 }
@@ -329,9 +337,8 @@ void FileSetWriter::Impl::Abandon() {
 FileSetWriter::FileSetWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 FileSetWriter::~FileSetWriter() { impl_->Abandon(); }
 
-Result<std::unique_ptr<FileSetWriter>> FileSetWriter::Make(StoredRows rows,
-                                                           const FileSetOptions& options,
-                                                           const FileSetContext& context) {
+Result<std::unique_ptr<FileSetWriter>> FileSetWriter::Make(
+    StoredRows rows, const FileSetOptions& options, const FileSetContext& context) {
   auto impl = std::make_unique<Impl>(std::move(rows), options, context);
   ARROW_RETURN_NOT_OK(impl->Init());
   return std::unique_ptr<FileSetWriter>(new FileSetWriter(std::move(impl)));

@@ -25,6 +25,8 @@ struct FileSetOptions {
   std::vector<std::string> partition_by = {};
   std::vector<std::string> sort_by = {};
   std::string temp_folder = {};
+  /// Where there are no rows and no partitions, one file tells the columns.
+  bool writes_empty = false;
 };
 
 /// What files are written with. All outlive the writer.

@@ -2,6 +2,7 @@
 
 #include <arrow/ipc/writer.h>
 #include <arrow/util/base64.h>
+#include <arrow/util/byte_size.h>
 #include <arrow/util/key_value_metadata.h>
 #include <parquet/arrow/schema.h>
 
@@ -61,6 +62,13 @@ class Observed : public parquet::ParquetFileWriter::Contents {
   parquet::RowGroupWriter** group_;
 };
 
+// Of a row before encoding.
+double RowBytes(const arrow::RecordBatch& batch) {
+  const auto bytes = arrow::util::ReferencedBufferSize(batch);
+  if (!bytes.ok() || batch.num_rows() == 0) return 1;
+  return static_cast<double>(*bytes) / static_cast<double>(batch.num_rows());
+}
+
 // Where Parquet files keep the Arrow schema, and with it the metadata of fields.
 constexpr char kArrowSchema[] = "ARROW:schema";
 
@@ -70,20 +78,20 @@ Result<std::shared_ptr<arrow::KeyValueMetadata>> ArrowSchemaMetadata(
   auto metadata = schema.metadata() == nullptr
                       ? std::make_shared<arrow::KeyValueMetadata>()
                       : schema.metadata()->Copy();
-  metadata->Append(kArrowSchema, arrow::util::base64_encode(std::string_view(*serialized)));
+  metadata->Append(kArrowSchema,
+                   arrow::util::base64_encode(std::string_view(*serialized)));
   return metadata;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<ParquetFile>> ParquetFile::Create(const Encoding& encoding,
-                                                         const Context& context,
-                                                         std::string path,
-                                                         double row_bytes) {
-  auto file = std::unique_ptr<ParquetFile>(
-      new ParquetFile(encoding, context, std::move(path)));
+Result<std::unique_ptr<ParquetFile>> ParquetFile::Create(
+    const Encoding& encoding, const Context& context, std::string path,
+    const arrow::RecordBatch& first) {
+  auto file =
+      std::unique_ptr<ParquetFile>(new ParquetFile(encoding, context, std::move(path)));
   ARROW_ASSIGN_OR_RAISE(file->sink_, context.storage->Create(file->path_));
-  const Status opened = CatchWrite([&] { return file->Open(row_bytes); });
+  const Status opened = CatchWrite([&] { return file->Open(first); });
   if (!opened.ok()) {
     file->Abandon();
     return file->Translate(opened);
@@ -93,14 +101,14 @@ Result<std::unique_ptr<ParquetFile>> ParquetFile::Create(const Encoding& encodin
 
 ParquetFile::~ParquetFile() { Abandon(); }
 
-Status ParquetFile::Open(double row_bytes) {
-  const auto properties = encoding_.Properties(context_.pool, row_bytes);
+Status ParquetFile::Open(const arrow::RecordBatch& first) {
+  const auto properties = encoding_.Properties(first, RowBytes(first), context_.pool);
   const auto arrow_properties = encoding_.ArrowProperties(context_.executor);
   std::shared_ptr<parquet::SchemaDescriptor> descriptor;
-  ARROW_RETURN_NOT_OK(parquet::arrow::ToParquetSchema(
-      encoding_.schema.get(), *properties, *arrow_properties, &descriptor));
-  auto root = std::static_pointer_cast<parquet::schema::GroupNode>(
-      descriptor->schema_root());
+  ARROW_RETURN_NOT_OK(parquet::arrow::ToParquetSchema(encoding_.schema.get(), *properties,
+                                                      *arrow_properties, &descriptor));
+  auto root =
+      std::static_pointer_cast<parquet::schema::GroupNode>(descriptor->schema_root());
   ARROW_ASSIGN_OR_RAISE(auto metadata, ArrowSchemaMetadata(*encoding_.schema));
   auto inner = parquet::ParquetFileWriter::Open(sink_, root, properties, metadata);
   auto outer = std::make_unique<parquet::ParquetFileWriter>();
@@ -109,13 +117,22 @@ Status ParquetFile::Open(double row_bytes) {
                                           encoding_.schema, arrow_properties, &writer_);
 }
 
+double ParquetFile::Ratio() const {
+  const int64_t encoded = group_->total_bytes_written();
+  return encoded == 0 ? ratio_
+                      : static_cast<double>(group_->total_compressed_bytes_written()) /
+                            static_cast<double>(encoded);
+}
+
 double ParquetFile::Measured() const {
   const auto open = group_->estimated_buffered_stats();
-  const auto encoded = static_cast<double>(open.value_bytes + open.dict_bytes +
-                                           open.def_level_bytes + open.rep_level_bytes);
+  // Levels are held as int16, of which mostly one bit is written.
+  const auto encoded =
+      static_cast<double>(open.value_bytes + open.dict_bytes) +
+      static_cast<double>(open.def_level_bytes + open.rep_level_bytes) / 16;
   return static_cast<double>(group_->total_compressed_bytes() +
                              group_->total_compressed_bytes_written()) +
-         encoded * ratio_;
+         encoded * Ratio();
 }
 
 int64_t ParquetFile::NextRows(double row_bytes) const {
@@ -131,19 +148,21 @@ int64_t ParquetFile::NextRows(double row_bytes) const {
   return std::clamp(static_cast<int64_t>(rows), kStepRowsMin, kStepRowsMax);
 }
 
-Result<int64_t> ParquetFile::Append(const arrow::RecordBatch& batch, int64_t offset,
-                                    double row_bytes) {
+Result<int64_t> ParquetFile::Append(const arrow::RecordBatch& batch, int64_t offset) {
+  const double row_bytes = RowBytes(batch);
   const auto target = static_cast<double>(encoding_.options.row_group_bytes);
   auto append = [&]() -> Result<int64_t> {
     int64_t appended = 0;
     while (offset + appended < batch.num_rows()) {
       if (group_ == nullptr) ARROW_RETURN_NOT_OK(writer_->NewBufferedRowGroup());
-      const int64_t rows = std::min(NextRows(row_bytes), batch.num_rows() - offset - appended);
+      const int64_t rows =
+          std::min(NextRows(row_bytes), batch.num_rows() - offset - appended);
       const auto part = batch.Slice(offset + appended, rows);
       ARROW_RETURN_NOT_OK(writer_->WriteRecordBatch(*part));
       appended += rows;
       group_rows_ += rows;
-      if (Measured() < target * (1 - kStep / 2) && group_rows_ < kRowGroupRowsMax) continue;
+      if (Measured() < target * (1 - kStep / 2) && group_rows_ < kRowGroupRowsMax)
+        continue;
       ARROW_RETURN_NOT_OK(EndRowGroup());
       break;
     }
@@ -158,10 +177,7 @@ Result<int64_t> ParquetFile::Append(const arrow::RecordBatch& batch, int64_t off
 Status ParquetFile::EndRowGroup() {
   // Arrow's writer would end it with the next one; it is ended once.
   group_->Close();
-  if (group_->total_bytes_written() > 0) {
-    ratio_ = static_cast<double>(group_->total_compressed_bytes_written()) /
-             static_cast<double>(group_->total_bytes_written());
-  }
+  ratio_ = Ratio();
   group_ = nullptr;
   group_rows_ = 0;
   ++row_groups_;

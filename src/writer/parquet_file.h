@@ -27,20 +27,22 @@ class ParquetFile {
     const storage::Storage* storage = nullptr;
     arrow::MemoryPool* pool = nullptr;
     arrow::internal::Executor* executor = nullptr;
+    /// What compression is likely to leave: `ratio()` of a file before.
+    double ratio = 1;
   };
 
-  /// Creates the file. The encoding outlives it.
+  /// Creates a file that is to begin with these rows. The encoding outlives it.
   static Result<std::unique_ptr<ParquetFile>> Create(const Encoding& encoding,
                                                      const Context& context,
-                                                     std::string path, double row_bytes);
+                                                     std::string path,
+                                                     const arrow::RecordBatch& first);
   ~ParquetFile();
   ParquetFile(const ParquetFile&) = delete;
   ParquetFile& operator=(const ParquetFile&) = delete;
 
   /// Appends rows of the encoding's schema, from `offset` on, until they end or a row
-  /// group does; returns how many. `row_bytes`: of a row before encoding.
-  Result<int64_t> Append(const arrow::RecordBatch& batch, int64_t offset,
-                         double row_bytes);
+  /// group does; returns how many.
+  Result<int64_t> Append(const arrow::RecordBatch& batch, int64_t offset);
   /// Writes what is held, and the footer.
   Result<std::shared_ptr<parquet::FileMetaData>> Close();
   /// Gives up: what was written is no file, or one that is to be deleted.
@@ -51,15 +53,22 @@ class ParquetFile {
   /// Of row groups that are whole; all of it once closed.
   int64_t bytes() const { return bytes_; }
   int64_t row_groups() const { return row_groups_; }
+  /// Compressed to encoded bytes, of the last row group.
+  double ratio() const { return ratio_; }
   /// No row is held: the last row group is whole.
   bool between_row_groups() const { return group_ == nullptr; }
 
  private:
   ParquetFile(const Encoding& encoding, const Context& context, std::string path)
-      : encoding_(encoding), context_(context), path_(std::move(path)) {}
+      : encoding_(encoding),
+        context_(context),
+        path_(std::move(path)),
+        ratio_(context.ratio) {}
 
-  Status Open(double row_bytes);
+  Status Open(const arrow::RecordBatch& first);
   Status EndRowGroup();
+  /// Compressed to encoded bytes, of the pages of the open row group that are written.
+  double Ratio() const;
   /// Bytes that the open row group would have if it ended now.
   double Measured() const;
   int64_t NextRows(double row_bytes) const;
@@ -72,7 +81,7 @@ class ParquetFile {
   std::unique_ptr<parquet::arrow::FileWriter> writer_;
   parquet::RowGroupWriter* group_ = nullptr;  // null: none is open
   int64_t group_rows_ = 0;
-  double ratio_ = 1;  // compressed to encoded bytes, as last measured
+  double ratio_;  // of the last row group
   int64_t rows_ = 0;
   int64_t bytes_ = 0;
   int64_t row_groups_ = 0;

@@ -49,9 +49,11 @@ Result<Codes> Encode(const std::shared_ptr<arrow::Array>& column,
   using Options = arrow::compute::DictionaryEncodeOptions;
   arrow::compute::ExecContext context(pool);
   context.set_use_threads(false);
-  ARROW_ASSIGN_OR_RAISE(const auto encoded, arrow::compute::DictionaryEncode(
-                                                column, Options(Options::ENCODE), &context));
-  const auto array = std::static_pointer_cast<arrow::DictionaryArray>(encoded.make_array());
+  ARROW_ASSIGN_OR_RAISE(
+      const auto encoded,
+      arrow::compute::DictionaryEncode(column, Options(Options::ENCODE), &context));
+  const auto array =
+      std::static_pointer_cast<arrow::DictionaryArray>(encoded.make_array());
   return Codes{std::static_pointer_cast<arrow::Int32Array>(array->indices()),
                array->dictionary()};
 }
@@ -91,7 +93,8 @@ Groups GroupRows(const std::vector<Codes>& columns, int64_t rows) {
       int32_t& group = groups.of_row[static_cast<size_t>(row)];
       const uint64_t pair = static_cast<uint64_t>(static_cast<uint32_t>(group)) << 32 |
                             static_cast<uint32_t>(codes[row]);
-      group = numbers.try_emplace(pair, static_cast<int32_t>(numbers.size())).first->second;
+      group =
+          numbers.try_emplace(pair, static_cast<int32_t>(numbers.size())).first->second;
     }
   }
   for (int64_t row = 0; row < rows; ++row) {
@@ -112,7 +115,8 @@ std::string PartitionDirectory(const std::string& key,
   return Escape(key) + "=" + (value ? Escape(*value) : std::string(kNullPartition));
 }
 
-Status CheckPartitionColumns(const arrow::Schema& schema, const std::vector<int>& columns) {
+Status CheckPartitionColumns(const arrow::Schema& schema,
+                             const std::vector<int>& columns) {
   for (const int column : columns) {
     const auto& field = *schema.field(column);
     switch (field.type()->id()) {
@@ -157,8 +161,8 @@ Result<PartitionedBatch> PartitionedBatch::Make(std::shared_ptr<arrow::RecordBat
     Partition partition;
     for (size_t c = 0; c < columns.size(); ++c) {
       const std::string& key = batch->schema()->field(columns[c])->name();
-      ARROW_ASSIGN_OR_RAISE(
-          auto value, PathValue(key, *codes[c].values, codes[c].codes->Value(row)));
+      ARROW_ASSIGN_OR_RAISE(auto value,
+                            PathValue(key, *codes[c].values, codes[c].codes->Value(row)));
       partition.directory += PartitionDirectory(key, value) + "/";
       partition.values[key] = std::move(value);
     }

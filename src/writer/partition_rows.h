@@ -26,7 +26,8 @@ std::string PartitionDirectory(const std::string& key,
                                const std::optional<std::string>& value);
 
 /// Unsupported for types whose values are no directories' names, naming the column.
-Status CheckPartitionColumns(const arrow::Schema& schema, const std::vector<int>& columns);
+Status CheckPartitionColumns(const arrow::Schema& schema,
+                             const std::vector<int>& columns);
 
 /// A batch, and which partition each of its rows is of.
 class PartitionedBatch {

@@ -31,13 +31,12 @@ auto Ordered(T value) {
     if (std::isnan(value)) value = std::numeric_limits<T>::quiet_NaN();
     if (value == 0) value = 0;  // -0
     const auto bits = std::bit_cast<Bits>(value);
-    return std::isnan(value)      ? std::numeric_limits<Bits>::max()
+    return std::isnan(value)     ? std::numeric_limits<Bits>::max()
            : (bits & kSign) != 0 ? static_cast<Bits>(~bits)
                                  : static_cast<Bits>(bits | kSign);
   } else if constexpr (std::is_signed_v<T>) {
     using Bits = std::make_unsigned_t<T>;
-    return static_cast<Bits>(static_cast<Bits>(value) ^
-                             (Bits{1} << (sizeof(T) * 8 - 1)));
+    return static_cast<Bits>(static_cast<Bits>(value) ^ (Bits{1} << (sizeof(T) * 8 - 1)));
   } else {
     return value;
   }
@@ -51,7 +50,8 @@ uint8_t* PutBigEndian(Bits bits, uint8_t* out) {
   return out;
 }
 
-// Calls `each(value, width)` with how a column's values are put: one of the classes below.
+// Calls `each(value, width)` with how a column's values are put: one of the classes
+// below.
 struct NumberPut {
   template <typename Array>
   static uint8_t* Put(const Array& array, int64_t row, uint8_t* out) {
@@ -102,8 +102,8 @@ struct TextPut {
 template <typename Visit>
 bool VisitColumn(const arrow::Array& column, Visit&& visit) {
   switch (column.type_id()) {
-#define HEADRACE_CASE(TYPE, ARRAY, PUT)                      \
-  case arrow::Type::TYPE:                                    \
+#define HEADRACE_CASE(TYPE, ARRAY, PUT)                     \
+  case arrow::Type::TYPE:                                   \
     visit(static_cast<const arrow::ARRAY&>(column), PUT()); \
     return true;
     HEADRACE_CASE(BOOL, BooleanArray, BooleanPut)
@@ -188,8 +188,9 @@ Result<std::shared_ptr<arrow::Buffer>> SortKeys::Sorted(arrow::MemoryPool* pool)
     uint64_t prefix;  // the first eight bytes, which mostly decide
     int64_t row;
   };
-  ARROW_ASSIGN_OR_RAISE(auto held,
-                        arrow::AllocateBuffer(rows_ * static_cast<int64_t>(sizeof(Entry)), pool));
+  ARROW_ASSIGN_OR_RAISE(
+      auto held,
+      arrow::AllocateBuffer(rows_ * static_cast<int64_t>(sizeof(Entry)), pool));
   const std::span<Entry> entries(reinterpret_cast<Entry*>(held->mutable_data()),
                                  static_cast<size_t>(rows_));
   for (int64_t row = 0; row < rows_; ++row) {

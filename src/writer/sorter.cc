@@ -21,8 +21,11 @@ using BatchPtr = std::shared_ptr<arrow::RecordBatch>;
 
 // Runs merged at once.
 constexpr size_t kFanIn = 16;
-// A run is held, put together, and held sorted.
+// A run is held, put together, and held sorted, beside its keys and their order.
 constexpr int64_t kRunCopies = 4;
+constexpr int64_t kRowCost = 48;
+// Of what is held in merging, a part of each run is as much.
+constexpr int64_t kPartsOfMemory = 8;
 constexpr int64_t kSpillBytesMin = 4 << 10;
 
 int64_t BytesOf(const arrow::RecordBatch& batch) {
@@ -118,11 +121,14 @@ void Sorter::DropHeld() {
 
 Status Sorter::Add(BatchPtr batch) {
   const int64_t bytes = BytesOf(*batch);
-  if (held_bytes_ > 0 && held_bytes_ + bytes > options_.memory / kRunCopies) {
+  const int64_t needed =
+      kRunCopies * (held_bytes_ + bytes) + kRowCost * (held_rows_ + batch->num_rows());
+  if (held_rows_ > 0 && needed > options_.memory) {
     ARROW_RETURN_NOT_OK(Spill());
   }
   ARROW_RETURN_NOT_OK(options_.pool->Reserve(bytes));
   held_bytes_ += bytes;
+  held_rows_ += batch->num_rows();
   rows_ += batch->num_rows();
   held_.push_back(std::move(batch));
   return Status::OK();
@@ -131,6 +137,7 @@ Status Sorter::Add(BatchPtr batch) {
 Result<BatchPtr> Sorter::SortHeld() {
   ARROW_ASSIGN_OR_RAISE(auto whole, Concatenated(held_, options_.pool));
   const int64_t bytes = std::exchange(held_bytes_, 0);
+  held_rows_ = 0;
   held_.clear();
   std::shared_ptr<arrow::Buffer> rows;
   auto sorted = [&]() -> Result<BatchPtr> {
@@ -161,9 +168,8 @@ Result<TempFile> Sorter::WriteRun(const std::function<Status(const Take&)>& prod
   ARROW_ASSIGN_OR_RAISE(auto writer,
                         arrow::ipc::MakeStreamWriter(sink, options_.schema, ipc));
   // Of each run that is merged one such part is held.
-  const int64_t bytes =
-      std::max(options_.memory / (kRunCopies * static_cast<int64_t>(kFanIn)),
-               kSpillBytesMin);
+  const int64_t bytes = std::max(
+      options_.memory / (kPartsOfMemory * static_cast<int64_t>(kFanIn)), kSpillBytesMin);
   ARROW_RETURN_NOT_OK(produce([&](const BatchPtr& batch) {
     const int64_t step = MergedRows(*batch, bytes);
     for (int64_t row = 0; row < batch->num_rows(); row += step) {
@@ -202,9 +208,8 @@ Status Sorter::Finish(const Take& take) {
     std::vector<TempFile> merged;
     for (size_t begin = 0; begin < runs_.size(); begin += kFanIn) {
       const size_t end = std::min(begin + kFanIn, runs_.size());
-      ARROW_ASSIGN_OR_RAISE(auto run, WriteRun([&](const Take& each) {
-                              return Merge(begin, end, each);
-                            }));
+      ARROW_ASSIGN_OR_RAISE(
+          auto run, WriteRun([&](const Take& each) { return Merge(begin, end, each); }));
       merged.push_back(std::move(run));
     }
     runs_ = std::move(merged);
@@ -255,10 +260,10 @@ Status Sorter::Merge(size_t begin, size_t end, const Take& take) {
     return take(batch);
   };
   const int64_t output_rows =
-      next.empty() ? 1
-                   : MergedRows(*sources[next.top()].batch,
-                                std::min(options_.batch_bytes,
-                                         options_.memory / kRunCopies / 2));
+      next.empty()
+          ? 1
+          : MergedRows(*sources[next.top()].batch,
+                       std::min(options_.batch_bytes, options_.memory / kPartsOfMemory));
   while (!next.empty()) {
     const size_t i = next.top();
     next.pop();

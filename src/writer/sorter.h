@@ -23,14 +23,14 @@ namespace headrace::writer {
 class Sorter {
  public:
   struct Options {
-    std::shared_ptr<arrow::Schema> schema;
-    std::vector<int> columns;  ///< The keys, the first one most significant.
-    int64_t memory = 0;        ///< Bytes that it may hold, at least `kMemoryMin`.
-    int64_t batch_bytes = 0;   ///< Of the batches that come out, about.
-    std::string temp_folder;
+    std::shared_ptr<arrow::Schema> schema = {};
+    std::vector<int> columns = {};  ///< The keys, the first one most significant.
+    int64_t memory = 0;             ///< Bytes that it may hold, at least `kMemoryMin`.
+    int64_t batch_bytes = 0;        ///< Of the batches that come out, about.
+    std::string temp_folder = {};
     base::MemoryBudget* pool = nullptr;
   };
-  static constexpr int64_t kMemoryMin = 256 << 10;
+  static constexpr int64_t kMemoryMin = 512 << 10;
   using Take = std::function<Status(const std::shared_ptr<arrow::RecordBatch>&)>;
 
   /// REQUIRES: `SortKeys::Check` passed.
@@ -58,6 +58,7 @@ class Sorter {
   Options options_;
   arrow::RecordBatchVector held_;
   int64_t held_bytes_ = 0;  // reserved of the pool
+  int64_t held_rows_ = 0;
   std::vector<TempFile> runs_;
   int64_t rows_ = 0;
   int64_t bytes_spilled_ = 0;

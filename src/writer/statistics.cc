@@ -55,7 +55,8 @@ std::optional<std::string> TextBound(std::string_view text, bool is_max) {
 std::optional<std::string> BoundJson(const arrow::Scalar& value, bool is_max) {
   switch (value.type->id()) {
     case arrow::Type::STRING: {
-      const auto text = TextBound(static_cast<const arrow::StringScalar&>(value).view(), is_max);
+      const auto text =
+          TextBound(static_cast<const arrow::StringScalar&>(value).view(), is_max);
       if (!text) return std::nullopt;
       return nlohmann::json(*text).dump();
     }
@@ -91,6 +92,13 @@ std::optional<std::string> BoundJson(const arrow::Scalar& value, bool is_max) {
   }
 }
 
+Result<ScalarPtr> InType(const ScalarPtr& value,
+                         const std::shared_ptr<arrow::DataType>& type) {
+  if (value->type->Equals(*type)) return value;
+  ARROW_ASSIGN_OR_RAISE(const auto cast, arrow::compute::Cast(arrow::Datum(value), type));
+  return cast.scalar();
+}
+
 bool Less(const ScalarPtr& a, const ScalarPtr& b) {
   const auto less = arrow::compute::CallFunction("less", {a, b});
   return less.ok() && less->scalar_as<arrow::BooleanScalar>().value;
@@ -112,11 +120,10 @@ Bounds BoundsOf(const parquet::FileMetaData& footer, int leaf,
     }
     if (statistics->num_values() == 0 || !bounded) continue;
     ScalarPtr min, max;
-    const bool known =
-        statistics->HasMinMax() &&
-        parquet::arrow::StatisticsAsScalars(*statistics, &min, &max).ok();
-    const auto min_cast = known ? min->CastTo(type) : Result<ScalarPtr>(nullptr);
-    const auto max_cast = known ? max->CastTo(type) : Result<ScalarPtr>(nullptr);
+    const bool known = statistics->HasMinMax() &&
+                       parquet::arrow::StatisticsAsScalars(*statistics, &min, &max).ok();
+    const auto min_cast = known ? InType(min, type) : Result<ScalarPtr>(nullptr);
+    const auto max_cast = known ? InType(max, type) : Result<ScalarPtr>(nullptr);
     bounded = known && min_cast.ok() && max_cast.ok();
     if (!bounded) continue;
     if (bounds.min == nullptr || Less(*min_cast, bounds.min)) bounds.min = *min_cast;

@@ -14,7 +14,7 @@
 namespace headrace::writer {
 namespace {
 
-constexpr int64_t kBufferBytes = 256 << 10;
+constexpr int64_t kBufferBytes = 64 << 10;
 
 Status Failed(const std::string& folder, const char* what) {
   return Error(ErrorKind::kUnavailable,

@@ -10,8 +10,8 @@
 
 namespace headrace::writer {
 
-/// A file that is written once, then read once. Its name is gone as soon as it is open, so
-/// that the system frees it however the process ends.
+/// A file that is written once, then read once. Its name is gone as soon as it is open,
+/// so that the system frees it however the process ends.
 class TempFile {
  public:
   /// In `folder`; empty: the system's for temporary files.

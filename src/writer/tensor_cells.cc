@@ -178,9 +178,8 @@ Result<std::shared_ptr<arrow::Array>> EncodeTensors(const Field& field,
     TensorView view;
     view.dtype = dtype;
     view.shape = std::move(range->shape);
-    const uint8_t* elements = leaf.data()->buffers[1] == nullptr
-                                  ? nullptr
-                                  : leaf.data()->buffers[1]->data();
+    const uint8_t* elements =
+        leaf.data()->buffers[1] == nullptr ? nullptr : leaf.data()->buffers[1]->data();
     if (dtype == DType::kBool) {
       bools.resize(static_cast<size_t>(range->count));
       for (int64_t e = 0; e < range->count; ++e) {

@@ -8,7 +8,6 @@
 namespace headrace::writer {
 namespace {
 
-
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
 void AppendPadded(int64_t number, size_t digits, std::string* text) {
@@ -88,8 +87,8 @@ std::optional<std::string> ValueText(const arrow::Scalar& value) {
       return DateText(static_cast<const arrow::Date32Scalar&>(value).value);
     case arrow::Type::TIMESTAMP: {
       const auto& moment = static_cast<const arrow::TimestampScalar&>(value);
-      const int64_t per_second = PerSecond(
-          static_cast<const arrow::TimestampType&>(*value.type).unit());
+      const int64_t per_second =
+          PerSecond(static_cast<const arrow::TimestampType&>(*value.type).unit());
       const size_t digits = per_second > 1000 * 1000 ? 9 : 6;
       const int64_t scale = per_second > 1000 * 1000 ? 1 : 1000 * 1000 / per_second;
       int64_t scaled = 0;
