@@ -27,6 +27,7 @@ HEADRACE_CACHE_DIR="" python bench/loaders/moments.py  # counts anew
 python bench/memory/memory.py
 python bench/tensors/tensors.py
 python bench/images/images.py
+python bench/writing/writing.py
 if [[ ${PEERS:-} == 1 ]]; then
   python bench/peers/peers.py
   python bench/images/images.py --only pillow torchvision petastorm dali spdl

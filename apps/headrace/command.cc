@@ -60,6 +60,10 @@ void CommonOptions::AddTo(CLI::App* app) {
                   "a table, directory, file or glob: a path, or file://, s3://, gs://, "
                   "abfs://, hdfs://; URI@12 is version 12 of a Delta table")
       ->required();
+  AddOptionsTo(app);
+}
+
+void CommonOptions::AddOptionsTo(CLI::App* app) {
   app->add_option("--storage-option", storage_options,
                   "how to reach the storage, as in region=eu-west-1; repeatable")
       ->type_name("KEY=VALUE")

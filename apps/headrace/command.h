@@ -49,6 +49,7 @@ Action AddHistory(CLI::App* app);
 Action AddDiff(CLI::App* app);
 Action AddRestore(CLI::App* app);
 Action AddVacuum(CLI::App* app);
+Action AddCopy(CLI::App* app);
 
 /// Options of every subcommand. Parsing fills it, so it must stay where it is.
 struct CommonOptions {
@@ -57,6 +58,8 @@ struct CommonOptions {
   bool json = false;
 
   void AddTo(CLI::App* app);
+  /// All but the URIs.
+  void AddOptionsTo(CLI::App* app);
   Result<OpenOptions> ToOpenOptions() const;
   /// InvalidArgument unless one was given.
   Result<std::string> OneUri() const;

@@ -23,14 +23,15 @@ int Report(const Status& status) {
 }
 
 int Run(int argc, char** argv) {
-  CLI::App app("Looks at Parquet tables in a data lake, and measures loading from them.",
-               "headrace");
+  CLI::App app(
+      "Looks at tables in a data lake, copies them, and measures loading from them.",
+      "headrace");
   app.set_version_flag("--version", "headrace " HEADRACE_VERSION);
   app.require_subcommand(0, 1);  // none is told below, after arguments that are unknown
   app.footer(kFooter);
   std::vector<Action> actions;
-  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddHistory,
-                    AddDiff, AddRestore, AddVacuum}) {
+  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy,
+                    AddHistory, AddDiff, AddRestore, AddVacuum}) {
     actions.push_back(add(&app));
   }
   try {

@@ -20,6 +20,7 @@ void BindSchema(nanobind::module_& m);
 void BindFeatures(nanobind::module_& m);
 void BindVersions(nanobind::module_& m);
 void BindFilesystem(nanobind::module_& m);
+void BindWrite(nanobind::module_& m);
 
 /// Arrow data on its way to pyarrow: a column that no tensor holds, or, as structs, the
 /// rows of a scan.

@@ -30,6 +30,7 @@ from .versions import (
     restore,
     vacuum,
 )
+from .writing import WriteSummary, write
 
 __all__ = [
     "Dataset",
@@ -42,6 +43,7 @@ __all__ = [
     "TableCommit",
     "TableDiff",
     "VacuumReport",
+    "WriteSummary",
     "__version__",
     "diff",
     "errors",
@@ -52,4 +54,5 @@ __all__ = [
     "pad",
     "restore",
     "vacuum",
+    "write",
 ]

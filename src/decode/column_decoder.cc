@@ -144,14 +144,15 @@ Status DecodeOneHot(const Decoding& d, std::shared_ptr<arrow::Array> values,
 Status DecodeDecimal(const Decoding& d, const std::shared_ptr<arrow::Array>& values) {
   ARROW_RETURN_NOT_OK(d.CheckNulls(*values));
   arrow::compute::ExecContext exec(d.pool);
-  ARROW_ASSIGN_OR_RAISE(auto cast,
-                        arrow::compute::Cast(values, arrow::float64(),
-                                             arrow::compute::CastOptions::Safe(), &exec));
-  const auto reals = cast.make_array();
-  std::vector<double> elements(static_cast<size_t>(reals->length()));
-  const auto& typed = static_cast<const arrow::DoubleArray&>(*reals);
-  for (int64_t i = 0; i < reals->length(); ++i) {
-    elements[static_cast<size_t>(i)] = typed.IsNull(i) ? 0 : typed.Value(i);
+  // float64, or uint64: eight bytes either way.
+  ARROW_ASSIGN_OR_RAISE(
+      auto cast, arrow::compute::Cast(values, schema::ArrowTypeOf(d.plan.stored_dtype),
+                                      arrow::compute::CastOptions::Safe(), &exec));
+  const auto numbers = cast.make_array();
+  std::vector<uint64_t> elements(static_cast<size_t>(numbers->length()));
+  const auto* stored = numbers->data()->GetValues<uint64_t>(1);
+  for (int64_t i = 0; i < numbers->length(); ++i) {
+    elements[static_cast<size_t>(i)] = numbers->IsNull(i) ? 0 : stored[i];
   }
   ARROW_ASSIGN_OR_RAISE(Tensor tensor,
                         schema::AllocateTensor(d.plan.dtype, {values->length()}, d.pool));
@@ -162,7 +163,7 @@ Status DecodeDecimal(const Decoding& d, const std::shared_ptr<arrow::Array>& val
   if (auto bad = schema::Deliver(d.plan, span)) {
     return Error(ErrorKind::kInvalidArgument,
                  "column \"" + d.plan.name + "\": the value " +
-                     schema::ElementToString(DType::kFloat64, span.in + *bad * 8) +
+                     schema::ElementToString(d.plan.stored_dtype, span.in + *bad * 8) +
                      d.locate(*bad) + " is no " + std::string(DTypeName(d.plan.dtype)) +
                      ": cast to a wider dtype");
   }

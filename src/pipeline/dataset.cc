@@ -16,6 +16,7 @@
 #include "pipeline/scan_reader.h"
 #include "pipeline/thread_executor.h"
 #include "schema/column_path.h"
+#include "schema/dtype.h"
 #include "schema/field.h"
 
 namespace headrace {
@@ -33,6 +34,18 @@ std::string Quoted(const std::vector<std::string>& names) {
     text += (text.empty() ? "\"" : ", \"") + name + "\"";
   }
   return text;
+}
+
+// Numbers that are stored as wider ones, as formats without their type need them, become
+// what their field says, unless another cast was asked for.
+Status CastToDeclared(const arrow::Field& column, schema::ColumnChoices* choices) {
+  ARROW_ASSIGN_OR_RAISE(const auto field, schema::DeclaredField(column));
+  if (!field || field->codec != "arrow" || !field->shape.empty()) return Status::OK();
+  const auto stored = schema::DTypeOf(*column.type());
+  if (!stored && !arrow::is_decimal(column.type()->id())) return Status::OK();
+  if (stored && DTypeName(*stored) == field->dtype) return Status::OK();
+  choices->casts.try_emplace(column.name(), field->dtype);
+  return Status::OK();
 }
 
 bool Has(const std::vector<std::string>& names, const std::string& name) {
@@ -58,6 +71,7 @@ Status DatasetImpl::Bind() {
   arrow::FieldVector stored, cast;
   for (const std::string& name : columns) {
     ARROW_ASSIGN_OR_RAISE(auto column, Declared(name));
+    ARROW_RETURN_NOT_OK(CastToDeclared(*column, &choices));
     stored.push_back(std::move(column));
   }
   stored_schema = arrow::schema(stored);

@@ -45,10 +45,12 @@ Result<std::shared_ptr<arrow::Array>> CastNumbers(
     const std::shared_ptr<arrow::DataType>& type, arrow::MemoryPool* pool) {
   if (arrow::is_decimal(values->type_id())) {
     arrow::compute::ExecContext exec(pool);
+    const DType to = DTypeOf(*type).value_or(DType::kFloat64);
     ARROW_ASSIGN_OR_RAISE(
-        auto reals, arrow::compute::Cast(values, arrow::float64(),
-                                         arrow::compute::CastOptions::Safe(), &exec));
-    return CastArray(reals.make_array(), type, pool);
+        auto numbers,
+        arrow::compute::Cast(values, ArrowTypeOf(DecimalVia(*values->type(), to)),
+                             arrow::compute::CastOptions::Safe(), &exec));
+    return CastArray(numbers.make_array(), type, pool);
   }
   const auto from = DTypeOf(*values->type());
   const auto to = DTypeOf(*type);
@@ -105,6 +107,11 @@ Result<std::shared_ptr<arrow::Array>> CastChild(
 }
 
 }  // namespace
+
+DType DecimalVia(const arrow::DataType& decimal, DType to) {
+  const bool whole = static_cast<const arrow::DecimalType&>(decimal).scale() == 0;
+  return whole && to == DType::kUInt64 ? DType::kUInt64 : DType::kFloat64;
+}
 
 Result<std::shared_ptr<arrow::Array>> CastArray(
     const std::shared_ptr<arrow::Array>& values,

@@ -3,12 +3,17 @@
 #pragma once
 
 #include <arrow/array.h>
+#include <headrace/batch.h>
 #include <headrace/result.h>
 
 #include <cstdint>
 #include <memory>
 
 namespace headrace::schema {
+
+/// What a decimal is read as on its way to a dtype: float64, or uint64 where a number
+/// without a fraction is asked for as such, which float64 would round.
+DType DecimalVia(const arrow::DataType& decimal, DType to);
 
 /// Casts an array to a type that `CastType` gave for its own: numbers, and numbers inside
 /// lists and tensors. Values convert as they do for tensors (`Convert`): temporal values

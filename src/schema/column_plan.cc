@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "schema/cast.h"
 #include "schema/convert.h"
 #include "schema/dtype.h"
 #include "schema/field.h"
@@ -163,7 +164,12 @@ Status PlanForm(const std::string& cast_name, ColumnPlan* plan) {
                                        "cast({\"" +
                                        plan->name + "\": \"float64\"})");
   }
-  auto dtype = decimal ? std::optional(DType::kFloat64) : DTypeOf(value_type);
+  auto dtype = DTypeOf(value_type);
+  if (decimal) {
+    ARROW_ASSIGN_OR_RAISE(const DType cast,
+                          ParseDType(cast_name.empty() ? "float64" : cast_name));
+    dtype = DecimalVia(value_type, cast);
+  }
   if (!dtype || (decimal && nested)) {
     const std::string advice =
         type.id() == arrow::Type::STRUCT

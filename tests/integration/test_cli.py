@@ -18,7 +18,7 @@ import pytest
 
 ROWS = 300
 ROWS_A_GROUP = 100
-SUBCOMMANDS = ("inspect", "head", "stats", "verify", "bench")
+SUBCOMMANDS = ("inspect", "head", "stats", "verify", "bench", "copy")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,51 @@ def test_help_of_a_subcommand_has_examples(run, subcommand):
     assert text.count(f"  headrace {subcommand} ") >= 2
     assert "--json" in text
     assert "--storage-option" in text
+
+
+def test_copy_chooses_sorts_and_partitions(run, lake, tmp_path):
+    target = tmp_path / "copy"
+    done = run(
+        "copy", lake, target, "--format", "parquet", "--where", "id < 100", "--select", "id,year",
+        "--sort-by", "id", "--partition-by", "year", "--compression", "snappy", "--json",
+    )  # fmt: skip
+    summary = json.loads(done.stdout)
+    assert (summary["rows"], summary["files"], summary["partitions"]) == (200, 2, 2)
+    assert sorted(path.name for path in target.iterdir()) == ["year=2013", "year=2014"]
+    (file,) = (target / "year=2014").iterdir()
+    assert pq.ParquetFile(file).read()["id"].to_pylist() == list(range(100))
+    again = error_line(run("copy", lake, target, "--format", "parquet", code=7))
+    assert again.startswith("headrace: Conflict: ")
+    done = run("copy", lake, target, "--format", "parquet", "--mode", "overwrite")
+    assert done.stdout.startswith("600 rows in 1 file (1 row group, ")
+    assert "in the place of 2 files" in done.stdout
+
+
+def test_copy_takes_sizes_with_units_and_encodes_anew(run, tmp_path):
+    lists = pa.array([[float(i), 1.0] for i in range(5000)], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"x": lists}), tmp_path / "lists.parquet")
+    target = tmp_path / "cells"
+    run(
+        "copy", tmp_path / "lists.parquet", target, "--format", "parquet",
+        "--codec", "x=zstd", "--row-group-bytes", "64KiB", "--file-bytes", "1MiB",
+    )  # fmt: skip
+    (file,) = target.iterdir()
+    metadata = pq.read_metadata(file)
+    assert metadata.num_row_groups > 1
+    assert metadata.schema.column(0).physical_type == "BYTE_ARRAY"
+    line = error_line(
+        run(
+            "copy",
+            target,
+            tmp_path / "no",
+            "--format",
+            "parquet",
+            "--codec",
+            "y=raw",
+            code=3,
+        )
+    )
+    assert "--codec" in line
 
 
 def test_inspect_shows_schema_partitions_and_sizes(run, lake):

@@ -1,0 +1,235 @@
+#include "headrace/write.h"
+
+#include <arrow/compute/initialize.h>
+#include <arrow/record_batch.h>
+#include <arrow/util/thread_pool.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "base/memory_budget.h"
+#include "base/page_pool.h"
+#include "storage/storage.h"
+#include "writer/file_set_writer.h"
+
+namespace headrace {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Status CheckOptions(const WriteOptions& options) {
+  for (const char* mode : {"error", "append", "overwrite", "overwrite_partitions"}) {
+    if (options.mode != mode) continue;
+    if (options.num_threads < 1) {
+      return Error(ErrorKind::kInvalidArgument, "num_threads is " +
+                                                    std::to_string(options.num_threads) +
+                                                    ", expected at least 1");
+    }
+    if (options.mode == "overwrite_partitions" && options.partition_by.empty()) {
+      return Error(ErrorKind::kInvalidArgument,
+                   "mode \"overwrite_partitions\" needs partition_by, found no columns");
+    }
+    return Status::OK();
+  }
+  return Error(ErrorKind::kInvalidArgument,
+               "mode is \"" + options.mode +
+                   "\", expected error, append, overwrite or overwrite_partitions");
+}
+
+// Storage, what is there, and what is to become of it.
+struct Target {
+  std::shared_ptr<storage::Storage> storage;
+  std::string root;
+  std::vector<storage::FileEntry> present;
+
+  static Result<Target> Find(const std::string& uri, const WriteOptions& options) {
+    Target target;
+    ARROW_ASSIGN_OR_RAISE(
+        target.storage,
+        storage::Storage::FromUri(uri, options.storage_options, &target.root));
+    while (target.root.size() > 1 && target.root.ends_with('/')) target.root.pop_back();
+    ARROW_ASSIGN_OR_RAISE(
+        const auto log,
+        target.storage->ListAll(target.root + "/_delta_log", /*recursive=*/false));
+    if (!log.empty()) {
+      return Error(
+          ErrorKind::kConflict,
+          target.storage->Display(target.root) +
+              " is a Delta table, of which files without a log would be no part: "
+              "choose format \"delta\", or write elsewhere");
+    }
+    auto present = target.storage->List(target.root);
+    if (present.ok()) {
+      target.present = *std::move(present);
+    } else if (KindOf(present.status()) != ErrorKind::kNotFound) {
+      return present.status();
+    }
+    const bool is_file =
+        target.present.size() == 1 && target.present[0].path == target.root;
+    if (is_file || (!target.present.empty() && options.mode == "error")) {
+      return Error(
+          ErrorKind::kConflict,
+          target.storage->Display(target.root) +
+              (is_file ? " is a file, expected a folder or nothing"
+                       : " has " + std::to_string(target.present.size()) +
+                             " data files already: choose mode append, overwrite "
+                             "or overwrite_partitions, or write elsewhere"));
+    }
+    return target;
+  }
+
+  // Files that the new ones take the place of.
+  std::vector<std::string> Replaced(const WriteOptions& options,
+                                    const std::vector<table::DataFile>& written) const {
+    std::set<std::string> partitions;
+    auto directory = [](const std::string& path) {
+      return path.substr(0, path.rfind('/') + 1);
+    };
+    for (const table::DataFile& file : written) partitions.insert(directory(file.path));
+    std::vector<std::string> replaced;
+    for (const storage::FileEntry& file : present) {
+      if (options.mode == "overwrite" ||
+          (options.mode == "overwrite_partitions" &&
+           partitions.count(directory(file.relative_path)) > 0)) {
+        replaced.push_back(file.path);
+      }
+    }
+    return replaced;
+  }
+};
+
+writer::FileSetOptions ToFileSet(const WriteOptions& options) {
+  return {.encoding = {.row_group_bytes = options.row_group_bytes,
+                       .compression = options.compression,
+                       .compression_level = options.compression_level,
+                       .bloom_filters = options.bloom_filters},
+          .file_bytes = options.file_bytes,
+          .partition_by = options.partition_by,
+          .sort_by = options.sort_by,
+          .temp_folder = options.temp_folder,
+          .writes_empty = true};
+}
+
+std::string Rounded(double number, int digits) {
+  char text[64];
+  const auto end =
+      std::to_chars(text, text + sizeof(text), number, std::chars_format::fixed, digits);
+  return {text, end.ptr};
+}
+
+std::string Count(int64_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+std::string Sized(int64_t bytes) {
+  const char* units[] = {" B", " KiB", " MiB", " GiB", " TiB"};
+  auto size = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(units); ++unit) size /= 1024;
+  return Rounded(size, unit == 0 ? 0 : 1) + units[unit];
+}
+
+Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
+                const Progress& progress, writer::FileSetWriter* files) {
+  int64_t rows = 0;
+  for (;;) {
+    std::shared_ptr<arrow::RecordBatch> batch;
+    ARROW_RETURN_NOT_OK(data->ReadNext(&batch));
+    if (batch == nullptr) return Status::OK();
+    ARROW_RETURN_NOT_OK(files->Write(batch));
+    rows += batch->num_rows();
+    if (progress) progress(rows, options.rows_expected);
+  }
+}
+
+}  // namespace
+
+Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data,
+                           const std::string& uri, const WriteOptions& options,
+                           const Progress& progress) {
+  const auto begin = Clock::now();
+  static const Status initialized = arrow::compute::Initialize();
+  ARROW_RETURN_NOT_OK(initialized);
+  ARROW_RETURN_NOT_OK(CheckOptions(options));
+  if (options.format == "delta") {
+    return Error(ErrorKind::kUnsupported,
+                 "format \"delta\" is not there yet: choose format \"parquet\"");
+  }
+  if (options.format != "parquet") {
+    return Error(ErrorKind::kInvalidArgument,
+                 "format is \"" + options.format + "\", expected delta or parquet");
+  }
+  ARROW_ASSIGN_OR_RAISE(auto rows,
+                        writer::StoredRows::Make(*data->schema(), options.schema,
+                                                 writer::TypeRules::kParquet));
+  ARROW_ASSIGN_OR_RAISE(const Target target, Target::Find(uri, options));
+  base::MemoryBudget memory(base::PagePool(), options.memory_budget);
+  std::shared_ptr<arrow::internal::ThreadPool> threads;
+  if (options.num_threads > 1) {
+    ARROW_ASSIGN_OR_RAISE(threads,
+                          arrow::internal::ThreadPool::Make(options.num_threads));
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto writer,
+                        writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
+                                                    {.storage = target.storage.get(),
+                                                     .root = target.root,
+                                                     .executor = threads.get(),
+                                                     .memory = &memory}));
+  ARROW_RETURN_NOT_OK(WriteAll(data.get(), options, progress, writer.get()));
+  ARROW_ASSIGN_OR_RAISE(const auto files, writer->Finish());
+  const auto replaced = target.Replaced(options, files);
+  for (const std::string& path : replaced) {
+    ARROW_RETURN_NOT_OK(target.storage->Delete(path));
+  }
+
+  WriteSummary summary;
+  summary.uri = target.storage->Display(target.root);
+  summary.rows = writer->rows();
+  summary.files = static_cast<int64_t>(files.size());
+  summary.row_groups = writer->row_groups();
+  for (const auto& file : files) summary.bytes += file.size;
+  summary.partitions = options.partition_by.empty() ? 0 : writer->partitions();
+  summary.files_replaced = static_cast<int64_t>(replaced.size());
+  summary.bytes_spilled = writer->bytes_spilled();
+  summary.memory_peak = memory.max_memory();
+  summary.memory_budget = options.memory_budget;
+  summary.memory_floor = writer->memory_floor();
+  summary.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  return summary;
+}
+
+std::string WriteSummary::ToJson() const {
+  nlohmann::json j = {{"uri", uri},
+                      {"rows", rows},
+                      {"files", files},
+                      {"row_groups", row_groups},
+                      {"bytes", bytes},
+                      {"partitions", partitions},
+                      {"files_replaced", files_replaced},
+                      {"bytes_spilled", bytes_spilled},
+                      {"memory_peak", memory_peak},
+                      {"memory_budget", memory_budget},
+                      {"memory_floor", memory_floor},
+                      {"seconds", seconds}};
+  j["version"] = version ? nlohmann::json(*version) : nlohmann::json(nullptr);
+  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string WriteSummary::ToString() const {
+  std::string text = Count(rows, "row") + " in " + Count(files, "file");
+  if (partitions > 0) text += " of " + Count(partitions, "partition");
+  text += " (" + Count(row_groups, "row group") + ", " + Sized(bytes) + ") in " +
+          Rounded(seconds, 2) + " s to " + uri;
+  if (version) text += ", version " + std::to_string(*version);
+  if (files_replaced > 0) {
+    text += ", in the place of " + Count(files_replaced, "file");
+  }
+  return text;
+}
+
+}  // namespace headrace
