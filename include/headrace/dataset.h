@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace arrow::compute {
@@ -73,6 +74,11 @@ struct ScanSummary {
   std::string ToJson() const;
 };
 
+/// A moment: text in the form of a date or timestamp of filters ("2026-11-01",
+/// "2026-11-01T06:00Z"), or an integer since the epoch, which counts seconds below 10^11,
+/// milliseconds below 10^14, microseconds below 10^17, else nanoseconds.
+using Moment = std::variant<int64_t, std::string>;
+
 struct DatasetImpl;
 
 /// A lazy choice over one version of a table: columns, rows, and how they become tensors.
@@ -106,6 +112,14 @@ class Dataset {
   /// further. The grammar is in docs/guide/filters.md. The filter sees stored columns.
   Result<Dataset> Where(std::string_view filter) const;
   Result<Dataset> Where(const arrow::compute::Expression& filter) const;
+  /// Rows whose time is in [start, end): a `Where` on a time column. Absent: the table's
+  /// one partition column of time, or its one column of dates or timestamps. Partition
+  /// columns `year`, `month`, `day`, `hour`, `minute`, or a date and `hour`, are one
+  /// time; integers are a time if they are partition values. InvalidArgument where there
+  /// is none or a choice, and where a bound is finer than the column
+  /// (docs/guide/filters.md).
+  Result<Dataset> Between(const Moment& start, const Moment& end,
+                          const std::optional<std::string>& column = {}) const;
   /// Types by name: "float32", "bfloat16", "int64", ... A cast that would overflow or
   /// truncate an integer is an error when it is met; decimal -> float64 must be asked for
   /// by this.

@@ -11,6 +11,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -230,6 +231,13 @@ void BindDataset(nb::module_& m) {
             return Released([&] { return dataset.Where(filter); });
           },
           nb::arg("filter"))
+      .def(
+          "between",
+          [](const Dataset& dataset, const Moment& start, const Moment& end,
+             const std::optional<std::string>& column) {
+            return Released([&] { return dataset.Between(start, end, column); });
+          },
+          nb::arg("start"), nb::arg("end"), nb::arg("column").none())
       .def("where_serialized", &WhereSerialized, nb::arg("expression"))
       .def(
           "cast",

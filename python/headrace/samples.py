@@ -1,5 +1,6 @@
-"""Which samples: splits of a dataset, and rows by their ids."""
+"""Which samples: splits of a dataset, times, and rows by their ids."""
 
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import Self
 
@@ -18,6 +19,20 @@ def table_of(scan: _native.ScanBatches, schema: pa.Schema) -> pa.Table:
     while (rows := scan.next()) is not None:
         batches.append(pa.record_batch(rows))
     return pa.Table.from_batches(batches, schema)
+
+
+def _moment(parameter: str, value: object) -> int | str:
+    if isinstance(value, datetime.date):  # datetimes are dates as well
+        return value.isoformat()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise _validate.rejected(
+            parameter,
+            value,
+            "a string, an integer, a datetime.date or a datetime.datetime",
+        )
+    return _validate.integer(parameter, value, -(2**63))
 
 
 class Samples(Choice):
@@ -81,6 +96,56 @@ class Samples(Choice):
             name: self._with(native)
             for name, native in self._native.split(shares, by, seed)
         }
+
+    def between(
+        self,
+        start: "str | int | datetime.date",
+        end: "str | int | datetime.date",
+        *,
+        column: str | None = None,
+    ) -> Self:
+        """Choose rows by time: those in [start, end), the end left out.
+
+        Parameters
+        ----------
+        start, end : str, int, datetime.date or datetime.datetime
+            Text as in filters ("2026-11-01", "2026-11-01T06:00Z"). Integers are seconds
+            since the epoch below 10**11, milliseconds below 10**14, microseconds below
+            10**17, else nanoseconds. Without a zone, a bound is UTC where the column has a
+            zone, and where it holds dates, epochs or parts of a time.
+        column : str, optional
+            The column of time: dates, timestamps, or a partition column of integers since
+            the epoch. If not given, the one partition column of time: a date, a timestamp,
+            an integer named `ts`, `time`, `timestamp`, `epoch` or `..._ts`; or `year` with
+            `month`, `day`, `hour`, `minute`, or a date with those of the hour, which are one
+            time. If there is none, the one column of dates or timestamps.
+
+        Returns
+        -------
+        Dataset
+            These rows alone.
+
+        Raises
+        ------
+        InvalidArgument
+            No column or several could be meant; a bound is no time, or finer than what the
+            column holds, as a time of day is beside dates; or `start` is after `end`.
+        NotFound
+            A column is not there.
+
+        Notes
+        -----
+        It is a `where`, and prunes files by their partition values as that does.
+
+        Examples
+        --------
+        >>> clicks.between("2026-11-01", "2026-12-01")  # doctest: +SKIP
+        """
+        if column is not None:
+            _validate.text("column", column, "a column name or None")
+        return self._with(
+            self._native.between(_moment("start", start), _moment("end", end), column)
+        )
 
     def take(self, row_ids: Iterable[int] | npt.ArrayLike) -> pa.Table:
         """Read the rows of these ids, to see which row made the NaN.

@@ -15,6 +15,7 @@
 #include "pipeline/scan.h"
 #include "pipeline/scan_reader.h"
 #include "pipeline/thread_executor.h"
+#include "pipeline/time_filter.h"
 #include "schema/column_path.h"
 #include "schema/dtype.h"
 #include "schema/field.h"
@@ -88,7 +89,8 @@ Status DatasetImpl::Bind() {
   filter.reset();
   if (where) {
     ARROW_ASSIGN_OR_RAISE(filter,
-                          expression::Filter::Bind(*where, *table->named_schema()));
+                          expression::Filter::Bind(pipeline::WithEpochs(*where, *table),
+                                                   *table->named_schema()));
   }
   return Status::OK();
 }
@@ -226,10 +228,19 @@ Result<Dataset> Dataset::Where(const arrow::compute::Expression& filter) const {
   impl->where =
       impl->where ? arrow::compute::call("and_kleene", {*impl->where, filter}) : filter;
   // Bound alone first, so that an error speaks of what was given.
+  const table::Table& table = *impl->table;
   ARROW_RETURN_NOT_OK(
-      expression::Filter::Bind(filter, *impl->table->named_schema()).status());
+      expression::Filter::Bind(pipeline::WithEpochs(filter, table), *table.named_schema())
+          .status());
   ARROW_RETURN_NOT_OK(impl->Bind());
   return Dataset(std::move(impl));
+}
+
+Result<Dataset> Dataset::Between(const Moment& start, const Moment& end,
+                                 const std::optional<std::string>& column) const {
+  ARROW_ASSIGN_OR_RAISE(auto filter,
+                        pipeline::BetweenFilter(*impl_->table, start, end, column));
+  return Where(filter);
 }
 
 namespace {
