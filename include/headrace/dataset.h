@@ -42,6 +42,9 @@ struct OpenOptions {
   /// Neither: the last. InvalidArgument for both.
   std::optional<int64_t> version = {};
   std::string as_of = {};
+  /// The version `version` of the table at the one URI as actions of a Delta log, a JSON
+  /// object a line, for tables whose files something else names (an Iceberg catalog).
+  std::string actions = {};
   /// Fields of columns, dotted names included, whose files do not say how their cells are
   /// encoded, or say it otherwise.
   std::optional<Schema> schema = {};

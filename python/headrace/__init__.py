@@ -11,7 +11,7 @@ out of a C++ core.
 ...         step(batch["distance"], batch["dep_delay"])
 """
 
-from . import errors, image
+from . import errors, iceberg, image
 from ._version import __version__
 from .dataset import Dataset
 from .errors import HeadraceError
@@ -49,6 +49,7 @@ __all__ = [
     "errors",
     "fill",
     "history",
+    "iceberg",
     "image",
     "open",
     "pad",

@@ -35,7 +35,8 @@ def open(
     ----------
     uri : str, PathLike or list of those
         A file, a directory (Hive partitions are found), a glob, or a list. Local paths, or
-        URIs of the storage systems in docs/guide/storage.md.
+        URIs of the storage systems in docs/guide/storage.md. Or
+        "iceberg:catalog.namespace.table@snapshot" (docs/guide/iceberg.md).
     storage_options : dict of str to str, optional
         How storage is reached: `region`, `endpoint_override`, `access_key`, `secret_key`,
         `anonymous`, ... They are never printed.
@@ -89,6 +90,14 @@ def open(
     >>> import headrace as hr
     >>> flights = hr.open("lake/flights")  # doctest: +SKIP
     """
+    if isinstance(uri, str) and uri.startswith("iceberg:"):
+        given = (partition_types, schema, version, as_of)
+        if any(option is not None for option in given):
+            raise InvalidArgument(
+                f"{uri}: of an Iceberg table only storage_options are taken; a snapshot is "
+                "named in the URI, after @"
+            )
+        return _open_iceberg(uri, storage_options)
     storage = _validate.text_mapping("storage_options", storage_options or {})
     types = _validate.text_mapping("partition_types", partition_types or {})
     if schema is not None and not isinstance(schema, Schema):
@@ -111,6 +120,40 @@ def open(
             schema=None if schema is None else schema._native,
             version=version,
             as_of=_time(as_of),
+            actions="",
+            cache_folder=_cache_folder(),
+        )
+    )
+
+
+def _open_iceberg(uri: str, storage_options: Mapping[str, str] | None) -> Dataset:
+    from . import iceberg
+
+    name, _, snapshot = uri.removeprefix("iceberg:").partition("@")
+    catalog, _, table = name.partition(".")
+    if not catalog or "." not in table or (uri.endswith("@") or uri.count("@") > 1):
+        raise InvalidArgument(
+            f"{uri!r} is no Iceberg table, expected "
+            "iceberg:catalog.namespace.table or iceberg:catalog.namespace.table@snapshot"
+        )
+    return iceberg.open(
+        catalog, table, snapshot_id=snapshot or None, storage_options=storage_options
+    )
+
+
+def open_planned(
+    uri: str, actions: str, *, version: int, storage_options: Mapping[str, str]
+) -> Dataset:
+    """Open a version that actions of a Delta log describe, whoever wrote them."""
+    return Dataset(
+        _native.Dataset.open(
+            uris=[uri],
+            storage_options=dict(storage_options),
+            partition_types={},
+            schema=None,
+            version=version,
+            as_of="",
+            actions=actions,
             cache_folder=_cache_folder(),
         )
     )

@@ -123,6 +123,7 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
   table_options.storage_options = options.storage_options;
   table_options.partition_types = options.partition_types;
   table_options.version = options.version;
+  table_options.actions = options.actions;
   if (!options.as_of.empty()) {
     ARROW_ASSIGN_OR_RAISE(table_options.as_of_ms, table::delta::ParseTime(options.as_of));
   }

@@ -218,6 +218,7 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
     j["schema"] = json::parse(dataset.options.schema->ToJson());
   }
   if (dataset.table->version()) j["version"] = *dataset.table->version();
+  if (!dataset.options.actions.empty()) j["actions"] = dataset.options.actions;
   j["fingerprint"] = dataset.table->fingerprint();
   j["files"] = dataset.table->fragments().size();
   j["rows"] = dataset.table->rows();
@@ -252,6 +253,7 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
       ARROW_ASSIGN_OR_RAISE(d.options.schema, Schema::FromJson(j.at("schema").dump()));
     }
     if (j.contains("version")) d.options.version = j.at("version").get<int64_t>();
+    d.options.actions = j.value("actions", "");
     d.fingerprint = j.at("fingerprint").get<std::string>();
     d.files = j.at("files").get<int64_t>();
     d.rows = j.at("rows").get<int64_t>();

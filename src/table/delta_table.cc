@@ -86,13 +86,28 @@ Status Table::ReadLog(const delta::Log& log, base::Executor& executor) {
     ARROW_ASSIGN_OR_RAISE(number, log.VersionAt(*options_.as_of_ms, executor));
   }
   ARROW_ASSIGN_OR_RAISE(const delta::Version version, log.Read(number, executor));
-  version_ = number;
+  return TakeVersion(version, executor);
+}
+
+Status Table::ReadActions(const std::string& root, base::Executor& executor) {
+  root_ = root;
+  while (root_.size() > 1 && root_.ends_with('/')) root_.pop_back();
+  const std::string display = storage_->Display(root_);
+  ARROW_ASSIGN_OR_RAISE(auto actions, delta::ParseActions(options_.actions, display));
+  ARROW_ASSIGN_OR_RAISE(
+      const delta::Version version,
+      delta::VersionOf(std::move(actions), options_.version.value_or(0), display));
+  return TakeVersion(version, executor);
+}
+
+Status Table::TakeVersion(const delta::Version& version, base::Executor& executor) {
+  version_ = version.number;
   ARROW_RETURN_NOT_OK(SetSchema(version));
-  fingerprint_ =
-      base::HashHex("delta\n" + version.metadata.id + "\n" + std::to_string(number));
+  fingerprint_ = base::HashHex("delta\n" + version.metadata.id + "\n" +
+                               std::to_string(version.number));
   fragments_.reserve(version.files.size());
   for (const delta::AddFile& add : version.files) {
-    ARROW_RETURN_NOT_OK(AddFile(add, log.root()));
+    ARROW_RETURN_NOT_OK(AddFile(add, root_));
   }
   // Rows that the log does not count, footers do.
   std::vector<uint8_t> uncounted(fragments_.size());

@@ -67,6 +67,10 @@ Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>&
   table->uris_ = uris;
   table->options_ = options;
   ARROW_ASSIGN_OR_RAISE(const auto paths, table->ResolveUris());
+  if (!options.actions.empty()) {
+    ARROW_RETURN_NOT_OK(table->ReadActions(paths[0], executor));
+    return table;
+  }
   if (paths.size() == 1) {
     ARROW_ASSIGN_OR_RAISE(const auto log, delta::Log::Open(table->storage_, paths[0]));
     if (log) {

@@ -66,6 +66,9 @@ struct TableOptions {
   /// epoch); neither: the last.
   std::optional<int64_t> version = {};
   std::optional<int64_t> as_of_ms = {};
+  /// The version `version` of the table at the one URI, as actions of a Delta log, which
+  /// then need not be there. Empty: the table says itself what it is.
+  std::string actions = {};
   /// Row numbers that files do not have any more, by the files' URIs as given.
   std::map<std::string, std::vector<int64_t>> deleted_rows = {};
   /// Bytes of parsed footers kept; the rest is read again when needed.
@@ -100,8 +103,11 @@ class Table {
                                                    std::span<const uint8_t> wanted,
                                                    base::Executor& executor);
 
-  /// "parquet" or "delta".
-  const char* format() const { return version_ ? "delta" : "parquet"; }
+  /// "parquet", "delta", or "iceberg" (given as actions).
+  const char* format() const {
+    if (!options_.actions.empty()) return "iceberg";
+    return version_ ? "delta" : "parquet";
+  }
   /// Absent for plain Parquet.
   std::optional<int64_t> version() const { return version_; }
   /// As given; local paths are absolute.
@@ -161,6 +167,9 @@ class Table {
   Status MarkDeleted(const std::vector<std::string>& paths);
   /// Reads what the log says of a version.
   Status ReadLog(const delta::Log& log, base::Executor& executor);
+  /// Takes the actions that were given for a version.
+  Status ReadActions(const std::string& root, base::Executor& executor);
+  Status TakeVersion(const delta::Version& version, base::Executor& executor);
   Status SetSchema(const delta::Version& version);
   Status AddFile(const delta::AddFile& add, const std::string& root);
   /// Reads footers of the wanted files into facts_.

@@ -82,6 +82,14 @@ void MakeRising(std::vector<Commit>* commits) {
 
 }  // namespace
 
+Result<Version> VersionOf(Actions actions, int64_t number, const std::string& where) {
+  Replay replay;
+  replay.Add(std::move(actions));
+  ARROW_ASSIGN_OR_RAISE(Version version, std::move(replay).Finish(number, where));
+  ARROW_RETURN_NOT_OK(CheckReadable(version.protocol, where));
+  return version;
+}
+
 std::string TimeText(int64_t timestamp_ms) {
   const arrow::TimestampScalar time(timestamp_ms,
                                     arrow::timestamp(arrow::TimeUnit::MILLI, "UTC"));

@@ -30,6 +30,10 @@ struct Version {
   std::vector<DomainMetadata> domains = {};
 };
 
+/// The version that actions alone make. Unsupported for features that are not known,
+/// Corrupt, naming `where`, if something is missing.
+Result<Version> VersionOf(Actions actions, int64_t number, const std::string& where);
+
 /// A commit as `history` tells it.
 struct Commit {
   int64_t version = 0;

@@ -1,0 +1,71 @@
+/// \file
+/// What a write makes of a Delta table: the checks before it, and the commit after it.
+#pragma once
+
+#include <arrow/type.h>
+#include <headrace/result.h>
+#include <headrace/write.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "storage/storage.h"
+#include "table/data_file.h"
+#include "table/delta/log.h"
+#include "table/delta/transaction.h"
+
+namespace headrace::pipeline {
+
+/// One write to the table at a place, which may not be there yet.
+class DeltaWriting {
+ public:
+  /// Reads the table's last version. Conflict if it is there and `mode` is "error", or if
+  /// files lie there without a log; Unsupported for a table that this build does not
+  /// write, or that only grows if rows are to be replaced.
+  static Result<DeltaWriting> Begin(std::shared_ptr<storage::Storage> storage,
+                                    std::string root, const WriteOptions& options,
+                                    base::Executor& executor);
+
+  /// How columns are stored in the table, where that is not for the write to say; else
+  /// what the write says.
+  std::optional<Schema> DeclaredSchema() const;
+  /// By what the table is, or will be, partitioned.
+  const std::vector<std::string>& partition_by() const { return partition_by_; }
+
+  /// Checks that rows of this schema, as stored, can go to the table. SchemaMismatch
+  /// naming a column.
+  Status Check(const arrow::Schema& stored);
+  /// Commits the files: the new version, or the last one if there is nothing to commit.
+  /// Conflict, and nothing is changed, if others committed what this write would undo.
+  /// REQUIRES: `Check` was OK.
+  Result<int64_t> Commit(const std::vector<table::DataFile>& files,
+                         base::Executor& executor);
+  /// Files that the committed ones took the place of.
+  int64_t files_replaced() const { return files_replaced_; }
+
+ private:
+  DeltaWriting() = default;
+  Status ReadTable(base::Executor& executor);
+  bool replaces() const { return options_.mode.starts_with("overwrite"); }
+  Status CheckColumns(const arrow::Schema& stored) const;
+  Status CheckNulls(const std::vector<table::DataFile>& files) const;
+  Result<table::delta::CommitSpec> SpecOf(const std::vector<table::DataFile>& files) const;
+  void AddRemoves(const std::vector<table::DataFile>& files,
+                  table::delta::CommitSpec* spec) const;
+  Status AddSchema(table::delta::CommitSpec* spec) const;
+
+  std::shared_ptr<storage::Storage> storage_;
+  std::string root_;
+  WriteOptions options_;
+  std::vector<std::string> partition_by_;
+  std::optional<table::delta::Version> version_;  // absent: there is no table
+  std::shared_ptr<arrow::Schema> table_schema_;   // of that version
+  std::shared_ptr<arrow::Schema> stored_;
+  int64_t files_replaced_ = 0;
+};
+
+}  // namespace headrace::pipeline
