@@ -112,14 +112,15 @@ Status DeltaWriting::ReadTable(base::Executor& executor) {
   return Status::OK();
 }
 
-std::optional<Schema> DeltaWriting::DeclaredSchema() const {
+std::optional<Schema> DeltaWriting::DeclaredSchema(const arrow::Schema& given) const {
   if (options_.schema || !version_ || options_.mode == "overwrite") {
     return options_.schema;
   }
   std::vector<Field> fields;
   for (const auto& column : table_schema_->fields()) {
-    auto declared = schema::DeclaredField(*column);
-    if (declared.ok() && *declared) fields.push_back(**declared);
+    const auto declared = schema::DeclaredField(*column);
+    if (!declared.ok() || !*declared || (*declared)->codec == "arrow") continue;
+    if (given.GetFieldByName(column->name()) != nullptr) fields.push_back(**declared);
   }
   if (fields.empty()) return {};
   auto known = Schema::Make(std::move(fields));
@@ -148,10 +149,10 @@ Status DeltaWriting::CheckColumns(const arrow::Schema& stored) const {
                        ": leave it out, or overwrite the table");
     }
     if (!known->type()->Equals(*field->type())) {
-      return Error(ErrorKind::kSchemaMismatch,
-                   "column \"" + field->name() + "\" is " + field->type()->ToString() +
-                       ", and " + known->type()->ToString() + " in " + display +
-                       ": cast it");
+      return Error(ErrorKind::kSchemaMismatch, "column \"" + field->name() + "\" is " +
+                                                   field->type()->ToString() + ", and " +
+                                                   known->type()->ToString() + " in " +
+                                                   display + ": cast it");
     }
     if (schema::DeclareDifferently(*known, *field)) {
       return Error(ErrorKind::kSchemaMismatch,
@@ -161,9 +162,9 @@ Status DeltaWriting::CheckColumns(const arrow::Schema& stored) const {
   }
   for (const auto& field : table_schema_->fields()) {
     if (!field->nullable() && stored.GetFieldByName(field->name()) == nullptr) {
-      return Error(ErrorKind::kSchemaMismatch,
-                   "column \"" + field->name() + "\" is missing, and " + display +
-                       " allows no nulls in it");
+      return Error(ErrorKind::kSchemaMismatch, "column \"" + field->name() +
+                                                   "\" is missing, and " + display +
+                                                   " allows no nulls in it");
     }
   }
   return Status::OK();
@@ -211,7 +212,8 @@ Status DeltaWriting::AddSchema(CommitSpec* spec) const {
   return Status::OK();
 }
 
-void DeltaWriting::AddRemoves(const std::vector<DataFile>& files, CommitSpec* spec) const {
+void DeltaWriting::AddRemoves(const std::vector<DataFile>& files,
+                              CommitSpec* spec) const {
   std::set<PartitionValues> written;
   const bool partitions = options_.mode == "overwrite_partitions";
   if (partitions) {

@@ -30,9 +30,9 @@ class DeltaWriting {
                                     std::string root, const WriteOptions& options,
                                     base::Executor& executor);
 
-  /// How columns are stored in the table, where that is not for the write to say; else
-  /// what the write says.
-  std::optional<Schema> DeclaredSchema() const;
+  /// What the write says of how columns are stored; if nothing, what the table says of
+  /// those of its tensors that `given` has columns of.
+  std::optional<Schema> DeclaredSchema(const arrow::Schema& given) const;
   /// By what the table is, or will be, partitioned.
   const std::vector<std::string>& partition_by() const { return partition_by_; }
 
@@ -53,7 +53,8 @@ class DeltaWriting {
   bool replaces() const { return options_.mode.starts_with("overwrite"); }
   Status CheckColumns(const arrow::Schema& stored) const;
   Status CheckNulls(const std::vector<table::DataFile>& files) const;
-  Result<table::delta::CommitSpec> SpecOf(const std::vector<table::DataFile>& files) const;
+  Result<table::delta::CommitSpec> SpecOf(
+      const std::vector<table::DataFile>& files) const;
   void AddRemoves(const std::vector<table::DataFile>& files,
                   table::delta::CommitSpec* spec) const;
   Status AddSchema(table::delta::CommitSpec* spec) const;

@@ -14,6 +14,8 @@
 
 #include "base/memory_budget.h"
 #include "base/page_pool.h"
+#include "pipeline/delta_writing.h"
+#include "pipeline/thread_executor.h"
 #include "storage/storage.h"
 #include "writer/file_set_writer.h"
 
@@ -30,7 +32,8 @@ Status CheckOptions(const WriteOptions& options) {
                                                     std::to_string(options.num_threads) +
                                                     ", expected at least 1");
     }
-    if (options.mode == "overwrite_partitions" && options.partition_by.empty()) {
+    if (options.mode == "overwrite_partitions" && options.partition_by.empty() &&
+        options.format == "parquet") {
       return Error(ErrorKind::kInvalidArgument,
                    "mode \"overwrite_partitions\" needs partition_by, found no columns");
     }
@@ -112,7 +115,7 @@ writer::FileSetOptions ToFileSet(const WriteOptions& options) {
           .partition_by = options.partition_by,
           .sort_by = options.sort_by,
           .temp_folder = options.temp_folder,
-          .writes_empty = true};
+          .writes_empty = options.format == "parquet"};
 }
 
 std::string Rounded(double number, int digits) {
@@ -147,6 +150,95 @@ Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
   }
 }
 
+/// Files that were written, and what was measured on the way.
+struct Written {
+  std::vector<table::DataFile> files;
+  WriteSummary summary;
+};
+
+Result<Written> WriteFiles(arrow::RecordBatchReader* data, writer::StoredRows rows,
+                           const WriteOptions& options, const storage::Storage& storage,
+                           const std::string& root, const Progress& progress) {
+  base::MemoryBudget memory(base::PagePool(), options.memory_budget);
+  std::shared_ptr<arrow::internal::ThreadPool> threads;
+  if (options.num_threads > 1) {
+    ARROW_ASSIGN_OR_RAISE(threads,
+                          arrow::internal::ThreadPool::Make(options.num_threads));
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto writer,
+                        writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
+                                                    {.storage = &storage,
+                                                     .root = root,
+                                                     .executor = threads.get(),
+                                                     .memory = &memory}));
+  ARROW_RETURN_NOT_OK(WriteAll(data, options, progress, writer.get()));
+  Written written;
+  ARROW_ASSIGN_OR_RAISE(written.files, writer->Finish());
+  WriteSummary& summary = written.summary;
+  summary.uri = storage.Display(root);
+  summary.rows = writer->rows();
+  summary.files = static_cast<int64_t>(written.files.size());
+  summary.row_groups = writer->row_groups();
+  for (const auto& file : written.files) summary.bytes += file.size;
+  summary.partitions = options.partition_by.empty() ? 0 : writer->partitions();
+  summary.bytes_spilled = writer->bytes_spilled();
+  summary.memory_peak = memory.max_memory();
+  summary.memory_budget = options.memory_budget;
+  summary.memory_floor = writer->memory_floor();
+  return written;
+}
+
+Result<WriteSummary> WriteParquet(arrow::RecordBatchReader* data, const std::string& uri,
+                                  const WriteOptions& options, const Progress& progress) {
+  ARROW_ASSIGN_OR_RAISE(auto rows,
+                        writer::StoredRows::Make(*data->schema(), options.schema,
+                                                 writer::TypeRules::kParquet));
+  ARROW_ASSIGN_OR_RAISE(const Target target, Target::Find(uri, options));
+  ARROW_ASSIGN_OR_RAISE(
+      Written written,
+      WriteFiles(data, std::move(rows), options, *target.storage, target.root, progress));
+  const auto replaced = target.Replaced(options, written.files);
+  for (const std::string& path : replaced) {
+    ARROW_RETURN_NOT_OK(target.storage->Delete(path));
+  }
+  written.summary.files_replaced = static_cast<int64_t>(replaced.size());
+  return std::move(written.summary);
+}
+
+Result<WriteSummary> WriteDelta(arrow::RecordBatchReader* data, const std::string& uri,
+                                WriteOptions options, const Progress& progress) {
+  std::string root;
+  ARROW_ASSIGN_OR_RAISE(auto storage,
+                        storage::Storage::FromUri(uri, options.storage_options, &root));
+  while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+  pipeline::ThreadExecutor executor(options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(auto writing,
+                        pipeline::DeltaWriting::Begin(storage, root, options, executor));
+  options.partition_by = writing.partition_by();
+  ARROW_ASSIGN_OR_RAISE(
+      auto rows,
+      writer::StoredRows::Make(*data->schema(), writing.DeclaredSchema(*data->schema()),
+                               writer::TypeRules::kDelta));
+  ARROW_RETURN_NOT_OK(writing.Check(*rows.schema()));
+  ARROW_ASSIGN_OR_RAISE(Written written, WriteFiles(data, std::move(rows), options,
+                                                    *storage, root, progress));
+  auto version = writing.Commit(written.files, executor);
+  if (!version.ok()) {
+    // A commit whose answer was lost may stand: its files are left to `vacuum`.
+    const ErrorKind kind = KindOf(version.status());
+    if (kind == ErrorKind::kConflict || kind == ErrorKind::kSchemaMismatch) {
+      for (const auto& file : written.files) {
+        const Status ignored = storage->Delete(root + "/" + file.path);
+        (void)ignored;
+      }
+    }
+    return version.status();
+  }
+  written.summary.version = *version;
+  written.summary.files_replaced = writing.files_replaced();
+  return std::move(written.summary);
+}
+
 }  // namespace
 
 Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data,
@@ -156,51 +248,17 @@ Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data
   static const Status initialized = arrow::compute::Initialize();
   ARROW_RETURN_NOT_OK(initialized);
   ARROW_RETURN_NOT_OK(CheckOptions(options));
-  if (options.format == "delta") {
-    return Error(ErrorKind::kUnsupported,
-                 "format \"delta\" is not there yet: choose format \"parquet\"");
-  }
-  if (options.format != "parquet") {
+  if (options.format != "delta" && options.format != "parquet") {
     return Error(ErrorKind::kInvalidArgument,
                  "format is \"" + options.format + "\", expected delta or parquet");
   }
-  ARROW_ASSIGN_OR_RAISE(auto rows,
-                        writer::StoredRows::Make(*data->schema(), options.schema,
-                                                 writer::TypeRules::kParquet));
-  ARROW_ASSIGN_OR_RAISE(const Target target, Target::Find(uri, options));
-  base::MemoryBudget memory(base::PagePool(), options.memory_budget);
-  std::shared_ptr<arrow::internal::ThreadPool> threads;
-  if (options.num_threads > 1) {
-    ARROW_ASSIGN_OR_RAISE(threads,
-                          arrow::internal::ThreadPool::Make(options.num_threads));
+  auto written = options.format == "delta"
+                     ? WriteDelta(data.get(), uri, options, progress)
+                     : WriteParquet(data.get(), uri, options, progress);
+  if (written.ok()) {
+    written->seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   }
-  ARROW_ASSIGN_OR_RAISE(const auto writer,
-                        writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
-                                                    {.storage = target.storage.get(),
-                                                     .root = target.root,
-                                                     .executor = threads.get(),
-                                                     .memory = &memory}));
-  ARROW_RETURN_NOT_OK(WriteAll(data.get(), options, progress, writer.get()));
-  ARROW_ASSIGN_OR_RAISE(const auto files, writer->Finish());
-  const auto replaced = target.Replaced(options, files);
-  for (const std::string& path : replaced) {
-    ARROW_RETURN_NOT_OK(target.storage->Delete(path));
-  }
-
-  WriteSummary summary;
-  summary.uri = target.storage->Display(target.root);
-  summary.rows = writer->rows();
-  summary.files = static_cast<int64_t>(files.size());
-  summary.row_groups = writer->row_groups();
-  for (const auto& file : files) summary.bytes += file.size;
-  summary.partitions = options.partition_by.empty() ? 0 : writer->partitions();
-  summary.files_replaced = static_cast<int64_t>(replaced.size());
-  summary.bytes_spilled = writer->bytes_spilled();
-  summary.memory_peak = memory.max_memory();
-  summary.memory_budget = options.memory_budget;
-  summary.memory_floor = writer->memory_floor();
-  summary.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  return summary;
+  return written;
 }
 
 std::string WriteSummary::ToJson() const {
