@@ -1,5 +1,6 @@
 """hr.write: what is written is what is read, here and by pyarrow."""
 
+import decimal
 import subprocess
 import sys
 from pathlib import Path
@@ -298,3 +299,17 @@ def test_ctrl_c_ends_a_write_and_leaves_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout == "interrupted []\n", done.stderr
+
+
+def test_numbers_stored_wider_come_back_as_their_field_says(tmp_path: Path) -> None:
+    top = 2**64 - 1
+    field = hr.Schema([hr.Field("x", "uint64")]).to_arrow().field(0)
+    stored = pa.schema([field.with_type(pa.decimal128(20, 0))])
+    column = pa.array([decimal.Decimal(top), decimal.Decimal(2**53 + 1)], stored[0].type)
+    pq.write_table(pa.table([column], schema=stored), tmp_path / "a.parquet")
+    dataset = hr.open(tmp_path / "a.parquet")
+    assert dataset.to_arrow()["x"].to_pylist() == [top, 2**53 + 1]
+    with dataset.loader(batch_size=2, shuffle=False) as loader:
+        (batch,) = loader
+    assert batch["x"].dtype == np.uint64
+    assert batch["x"].tolist() == [top, 2**53 + 1]
