@@ -15,6 +15,7 @@ namespace {
 struct CopyOptions {
   CommonOptions common;
   ChoiceOptions choice;
+  std::string source;
   std::string target;
   std::vector<std::string> target_storage_options;
   std::vector<std::string> codecs;
@@ -76,7 +77,7 @@ Result<std::optional<Schema>> Recoded(const Dataset& dataset,
 
 Result<ExitCode> Copy(const CopyOptions& copy) {
   ARROW_ASSIGN_OR_RAISE(const OpenOptions options, copy.common.ToOpenOptions());
-  ARROW_ASSIGN_OR_RAISE(Dataset dataset, Dataset::Open(copy.common.uris, options));
+  ARROW_ASSIGN_OR_RAISE(Dataset dataset, Dataset::Open(copy.source, options));
   ARROW_ASSIGN_OR_RAISE(dataset, copy.choice.Apply(std::move(dataset)));
   if (copy.choice.explain) {
     ARROW_RETURN_NOT_OK(PrintPlan(dataset, copy.common.json));
@@ -153,9 +154,8 @@ Action AddCopy(CLI::App* app) {
   CLI::App* command =
       app->add_subcommand("copy", "Write a table's rows as another table");
   auto copy = std::make_shared<CopyOptions>();
-  command->add_option("SRC", copy->common.uris, "a table, as the other commands take it")
-      ->required()
-      ->expected(1);
+  command->add_option("SRC", copy->source, "a table, as the other commands take it")
+      ->required();
   command->add_option("DST", copy->target, "the folder of the new table: a path or URI")
       ->required();
   copy->common.AddOptionsTo(command);

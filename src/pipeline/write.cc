@@ -1,8 +1,7 @@
-#include "headrace/write.h"
-
 #include <arrow/compute/initialize.h>
 #include <arrow/record_batch.h>
 #include <arrow/util/thread_pool.h>
+#include <headrace/write.h>
 
 #include <algorithm>
 #include <charconv>

@@ -1,9 +1,8 @@
-#include "headrace/write.h"
-
 #include <arrow/record_batch.h>
 #include <arrow/table.h>
 #include <arrow/util/iterator.h>
 #include <gtest/gtest.h>
+#include <headrace/write.h>
 
 #include <filesystem>
 

@@ -191,6 +191,11 @@ std::shared_ptr<parquet::WriterProperties> Encoding::Properties(
       ->version(parquet::ParquetVersion::PARQUET_2_6)
       ->compression(compression)
       ->data_pagesize(kPageBytes)
+      // A page's size is looked at once so many values are in it: few, where they are
+      // large.
+      ->write_batch_size(std::clamp(static_cast<int64_t>(static_cast<double>(kPageBytes) /
+                                                         std::max(row_bytes, 1.0)),
+                                    int64_t{1}, parquet::DEFAULT_WRITE_BATCH_SIZE))
       ->dictionary_pagesize_limit(dictionary_bytes)
       // Row groups end where they are large enough, never by a number of rows.
       ->max_row_group_length(std::numeric_limits<int64_t>::max())

@@ -134,7 +134,7 @@ TEST_F(FileSetWriterTest, MeasuresRowGroupsAndFilesAsTheyAreWritten) {
     FileSetOptions options;
     options.encoding.row_group_bytes = 1 << 20;
     options.encoding.compression = compression;
-    options.file_bytes = 3 << 20;
+    options.file_bytes = 2 << 20;
     const Written written = Write(table, options);
     ASSERT_GE(written.files.size(), 3u) << compression;
     for (size_t f = 0; f < written.files.size(); ++f) {
@@ -148,7 +148,7 @@ TEST_F(FileSetWriterTest, MeasuresRowGroupsAndFilesAsTheyAreWritten) {
             << compression << " " << f << " " << g;
       }
       if (last_file) continue;
-      EXPECT_NEAR(static_cast<double>(written.files[f].size), 3 << 20, 0.2 * (3 << 20));
+      EXPECT_NEAR(static_cast<double>(written.files[f].size), 2 << 20, 0.2 * (2 << 20));
     }
     EXPECT_TRUE(Read(written.files)->Equals(*table)) << compression;
   }

@@ -19,9 +19,9 @@ namespace {
 // Rows are appended in parts, the last ones small: a row group ends within this part of
 // the size it should have.
 constexpr double kStep = 1.0 / 64;
-constexpr int64_t kStepRowsMin = 256;
 constexpr int64_t kStepRowsMax = 1 << 20;
 // Of values before encoding, in one part.
+constexpr double kStepBytesMin = 4 << 10;
 constexpr double kStepBytesMax = 16 << 20;
 // What compresses without end would make row groups that no reader can hold.
 constexpr int64_t kRowGroupRowsMax = int64_t{1} << 26;
@@ -145,7 +145,8 @@ int64_t ParquetFile::NextRows(double row_bytes) const {
   } else {
     rows = std::min(rows, target / 4 / std::max(row_bytes, 0.125));
   }
-  return std::clamp(static_cast<int64_t>(rows), kStepRowsMin, kStepRowsMax);
+  rows = std::max(rows, kStepBytesMin / std::max(row_bytes, 0.125));
+  return std::clamp<int64_t>(static_cast<int64_t>(rows), 1, kStepRowsMax);
 }
 
 Result<int64_t> ParquetFile::Append(const arrow::RecordBatch& batch, int64_t offset) {

@@ -1,5 +1,8 @@
 """hr.write: what is written is what is read, here and by pyarrow."""
 
+import decimal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +107,20 @@ def test_row_groups_and_files_have_the_size_asked_for(tmp_path: Path) -> None:
     assert all(abs(size / 2**18 - 1) < 0.1 for size in groups[:-1]), groups
     assert all(abs(file.stat().st_size / 2**20 - 1) < 0.2 for file in files[:-1])
     assert read(tmp_path).equals(table)
+
+
+def test_large_cells_fill_row_groups_and_pages_as_small_ones_do(tmp_path: Path) -> None:
+    random = np.random.default_rng(7)
+    cells = [random.bytes(50_000) for _ in range(200)]
+    write(pa.table({"cell": cells}), tmp_path, row_group_bytes=2**20)
+    (file,) = (tmp_path / "table").iterdir()
+    metadata = pq.read_metadata(file)
+    sizes = [
+        metadata.row_group(g).column(0).total_compressed_size
+        for g in range(metadata.num_row_groups)
+    ]
+    assert all(abs(size / 2**20 - 1) < 0.1 for size in sizes[:-1]), sizes
+    assert read(tmp_path)["cell"].to_pylist() == cells
 
 
 def test_partitions_as_hive_does(tmp_path: Path) -> None:
@@ -253,3 +270,46 @@ def test_an_empty_table_is_written_too(tmp_path: Path) -> None:
     write(numbers(0), tmp_path)
     assert read(tmp_path).schema.equals(numbers(0).schema)
     assert read(tmp_path).num_rows == 0
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+import pyarrow as pa
+import headrace as hr
+
+def batches():
+    for i in range(10**9):
+        if i == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield pa.record_batch({"x": range(10_000)})
+
+try:
+    hr.write(batches(), sys.argv[1], format="parquet", row_group_bytes=2**16, file_bytes=2**17)
+except KeyboardInterrupt:
+    print("interrupted", os.listdir(sys.argv[1]))
+"""
+
+
+def test_ctrl_c_ends_a_write_and_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "table")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == "interrupted []\n", done.stderr
+
+
+def test_numbers_stored_wider_come_back_as_their_field_says(tmp_path: Path) -> None:
+    top = 2**64 - 1
+    field = hr.Schema([hr.Field("x", "uint64")]).to_arrow().field(0)
+    stored = pa.schema([field.with_type(pa.decimal128(20, 0))])
+    column = pa.array([decimal.Decimal(top), decimal.Decimal(2**53 + 1)], stored[0].type)
+    pq.write_table(pa.table([column], schema=stored), tmp_path / "a.parquet")
+    dataset = hr.open(tmp_path / "a.parquet")
+    assert dataset.to_arrow()["x"].to_pylist() == [top, 2**53 + 1]
+    with dataset.loader(batch_size=2, shuffle=False) as loader:
+        (batch,) = loader
+    assert batch["x"].dtype == np.uint64
+    assert batch["x"].tolist() == [top, 2**53 + 1]
