@@ -83,9 +83,9 @@ Status CheckConforms(const arrow::DataType& from, const arrow::Field& to) {
   if (stored.id() == arrow::Type::NA || KindOf(stored) == KindOf(*to.type())) {
     return Status::OK();
   }
-  return Error(ErrorKind::kSchemaMismatch,
-               "the file holds " + from.ToString() + ", the table " +
-                   to.type()->ToString() + ": rewrite the file");
+  return Error(ErrorKind::kSchemaMismatch, "the file holds " + from.ToString() +
+                                               ", the table " + to.type()->ToString() +
+                                               ": rewrite the file");
 }
 
 }  // namespace

@@ -205,11 +205,10 @@ Status Table::ReadFacts(std::span<const uint8_t> wanted, base::Executor& executo
                                     DisplayPath(f)));
       const int64_t rows = footer->metadata->num_rows();
       if (file->deleted->CountIn(0, rows) != file->deleted->count()) {
-        return Error(ErrorKind::kCorrupt,
-                     DisplayPath(f) +
-                         ": the deletion vector names rows beyond the file's " +
-                         std::to_string(rows) +
-                         ": restore it, or open a version before it");
+        return Error(
+            ErrorKind::kCorrupt,
+            DisplayPath(f) + ": the deletion vector names rows beyond the file's " +
+                std::to_string(rows) + ": restore it, or open a version before it");
       }
     }
     footers_->Put(f, footer->metadata, footer->serialized_bytes);

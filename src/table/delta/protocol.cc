@@ -12,11 +12,17 @@ constexpr int kWriterFeatures = 7;
 
 // Variants are refused by the column that is one: engines name the feature in tables that
 // have none.
-constexpr std::string_view kReadable[] = {
-    "columnMapping", "deletionVectors",   "timestampNtz",
-    "v2Checkpoint",  "typeWidening",      "typeWidening-preview",
-    "vacuumProtocolCheck", "variantType", "variantType-preview",
-    "variantShredding", "variantShredding-preview"};
+constexpr std::string_view kReadable[] = {"columnMapping",
+                                          "deletionVectors",
+                                          "timestampNtz",
+                                          "v2Checkpoint",
+                                          "typeWidening",
+                                          "typeWidening-preview",
+                                          "vacuumProtocolCheck",
+                                          "variantType",
+                                          "variantType-preview",
+                                          "variantShredding",
+                                          "variantShredding-preview"};
 
 // What is written under them: nothing that they forbid, and nothing that they ask for
 // beyond what is said at each in CheckWritable.
