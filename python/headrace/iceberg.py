@@ -114,8 +114,7 @@ def open(
         _validate.text_mapping("storage_options", storage_options)
     _validate.installed("Iceberg", "pyiceberg")
     loaded = _load(catalog, table)
-    found = _snapshot(loaded, table, snapshot_id)
-    lines, version = _plan(loaded, table, found)
+    lines, version = _plan(loaded, table, snapshot_id)
     if storage_options is None:
         storage_options = _s3_options(loaded)
     return open_planned(
@@ -151,11 +150,8 @@ def _load(catalog: "str | Catalog", name: str) -> "Table":
         ) from error
 
 
-def _snapshot(table: "Table", name: str, wanted: int | str | None) -> int | None:
-    """Find the id of a snapshot or a ref; None of a table without snapshots."""
-    if wanted is None:
-        current = table.current_snapshot()
-        return None if current is None else current.snapshot_id
+def _snapshot(table: "Table", name: str, wanted: int | str) -> int:
+    """Find the id of a snapshot, tag or branch."""
     if isinstance(wanted, str):
         found = table.snapshot_by_name(wanted)
         if found is None and wanted.isdecimal():
@@ -172,11 +168,17 @@ def _snapshot(table: "Table", name: str, wanted: int | str | None) -> int | None
     return found.snapshot_id
 
 
-def _plan(table: "Table", name: str, snapshot: int | None) -> tuple[str, int]:
+def _plan(table: "Table", name: str, wanted: int | str | None) -> tuple[str, int]:
     """Make the actions of a version that is this snapshot, and its number."""
-    scan = table.scan() if snapshot is None else table.scan(snapshot_id=snapshot)
+    if wanted is None:
+        # The newest rows under the table's schema, which may be newer than they are.
+        scan, current = table.scan(), table.current_snapshot()
+        snapshot = 0 if current is None else current.snapshot_id
+    else:
+        snapshot = _snapshot(table, name, wanted)
+        scan = table.scan(snapshot_id=snapshot)
     schema = scan.projection()
-    tasks = [] if snapshot is None else _tasks(scan.plan_files, name)
+    tasks = _tasks(scan.plan_files, name) if snapshot else []
     deleted = _deleted_rows(table, name, tasks)
     actions: list[Action] = [
         {
@@ -191,7 +193,7 @@ def _plan(table: "Table", name: str, snapshot: int | None) -> tuple[str, int]:
     ]
     actions += [_add(task.file, schema, name, deleted) for task in tasks]
     lines = "".join(json.dumps(action) + "\n" for action in actions)
-    return lines, snapshot or 0
+    return lines, snapshot
 
 
 def _tasks(plan: Any, name: str) -> "list[FileScanTask]":
@@ -217,7 +219,8 @@ def _metadata(table: "Table", name: str, schema: "Schema") -> Action:
     fields = [_field(field, name) for field in schema.fields]
     return {
         "metaData": {
-            "id": str(table.metadata.table_uuid),
+            # With the schema: one snapshot may be seen under several.
+            "id": f"{table.metadata.table_uuid}/{schema.schema_id}",
             "format": {"provider": "parquet", "options": {}},
             "schemaString": json.dumps({"type": "struct", "fields": fields}),
             "partitionColumns": [],

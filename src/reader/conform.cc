@@ -60,6 +60,34 @@ Result<ArrayPtr> ConformMap(const arrow::MapArray& values,
       values.null_bitmap(), values.data()->null_count, values.offset());
 }
 
+enum class Kind { kText, kBoolean, kNumber, kTime, kOther };
+
+Kind KindOf(const arrow::DataType& type) {
+  const auto id = type.id();
+  if (id == arrow::Type::BOOL) return Kind::kBoolean;
+  if (arrow::is_numeric(id) || arrow::is_decimal(id)) return Kind::kNumber;
+  if (arrow::is_temporal(id)) return Kind::kTime;
+  if (arrow::is_base_binary_like(id) || arrow::is_binary_view_like(id) ||
+      arrow::is_fixed_size_binary(id)) {
+    return Kind::kText;
+  }
+  return Kind::kOther;
+}
+
+// Numbers widen to numbers, times to times; text is read as neither.
+Status CheckConforms(const arrow::DataType& from, const arrow::Field& to) {
+  const arrow::DataType& stored =
+      from.id() == arrow::Type::DICTIONARY
+          ? *static_cast<const arrow::DictionaryType&>(from).value_type()
+          : from;
+  if (stored.id() == arrow::Type::NA || KindOf(stored) == KindOf(*to.type())) {
+    return Status::OK();
+  }
+  return Error(ErrorKind::kSchemaMismatch, "the file holds " + from.ToString() +
+                                               ", the table " + to.type()->ToString() +
+                                               ": rewrite the file");
+}
+
 }  // namespace
 
 Result<ArrayPtr> Conform(const ArrayPtr& values, const arrow::Field& field,
@@ -82,6 +110,7 @@ Result<ArrayPtr> Conform(const ArrayPtr& values, const arrow::Field& field,
         break;
     }
   }
+  ARROW_RETURN_NOT_OK(CheckConforms(*values->type(), field));
   arrow::compute::ExecContext context(pool);
   ARROW_ASSIGN_OR_RAISE(
       auto cast,

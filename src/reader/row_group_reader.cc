@@ -327,14 +327,16 @@ void RowGroupReader::Note(size_t column, DecodePath path) {
 
 Status RowGroupReader::Locate(const Status& status, size_t column) const {
   const ErrorKind kind = KindOf(status);
+  const std::string where = table_->DisplayPath(fragment_) + ": row group " +
+                            std::to_string(file_->row_group) + ", column \"" +
+                            fields_[column]->name() + "\"";
+  if (kind == ErrorKind::kUnsupported || kind == ErrorKind::kSchemaMismatch) {
+    return WithContext(status, where);
+  }
   // CountingFile has put our kind on what storage said; Parquet's own complaints have
   // none.
   const bool from_storage = status.detail() != nullptr && kind != ErrorKind::kCorrupt;
   if (from_storage || kind == ErrorKind::kResourceExhausted) return status;
-  const std::string where = table_->DisplayPath(fragment_) + ": row group " +
-                            std::to_string(file_->row_group) + ", column \"" +
-                            fields_[column]->name() + "\"";
-  if (kind == ErrorKind::kUnsupported) return WithContext(status, where);
   ARROW_RETURN_NOT_OK(table_->CheckUnchanged(fragment_));
   return Error(ErrorKind::kCorrupt,
                where + ": " + base::OneLine(status.message()) +

@@ -59,6 +59,24 @@ std::shared_ptr<arrow::Field> WithoutMetadata(const std::shared_ptr<arrow::Field
   return f->RemoveMetadata();
 }
 
+// The first field that lacks what files are searched by; empty: none does.
+std::string UnmappedField(const arrow::DataType& type, bool by_id) {
+  if (type.id() == arrow::Type::MAP) {
+    // Its entries are a struct without names of their own.
+    const auto& map = static_cast<const arrow::MapType&>(type);
+    std::string key = UnmappedField(*map.key_type(), by_id);
+    return key.empty() ? UnmappedField(*map.item_type(), by_id) : key;
+  }
+  const char* key = by_id ? delta::kPhysicalId : delta::kPhysicalName;
+  for (const auto& field : type.fields()) {
+    const bool named = type.id() == arrow::Type::STRUCT;
+    if (named && MetadataOf(*field, key).empty()) return field->name();
+    std::string inner = UnmappedField(*field->type(), by_id);
+    if (!inner.empty()) return inner;
+  }
+  return "";
+}
+
 // The fields with what files call them, and without other metadata: ids only where files
 // are to be searched by them.
 std::shared_ptr<arrow::Schema> Mapped(const arrow::Schema& schema, bool by_id) {
@@ -126,7 +144,12 @@ Status Table::SetSchema(const delta::Version& version) {
   const std::string display = storage_->Display(root_);
   ARROW_ASSIGN_OR_RAISE(mapped_schema_,
                         delta::FromDeltaSchema(version.metadata.schema, display));
-  const std::string mode = version.metadata.Property("delta.columnMapping.mode", "none");
+  // The property counts only where the protocol has what it asks for.
+  const auto& features = version.protocol.reader_features;
+  const bool mapped = version.protocol.reader_version == 2 ||
+                      std::ranges::find(features, "columnMapping") != features.end();
+  const std::string mode =
+      mapped ? version.metadata.Property("delta.columnMapping.mode", "none") : "none";
   if (mode != "none" && mode != "name" && mode != "id") {
     return Error(ErrorKind::kUnsupported,
                  display + ": the table maps its columns by \"" + mode +
@@ -138,6 +161,16 @@ Status Table::SetSchema(const delta::Version& version) {
         field->WithType(WithFields(field->type(), WithoutMetadata))));
   }
   schema_ = arrow::schema(std::move(fields));
+  if (mode != "none") {
+    const std::string unmapped =
+        UnmappedField(*arrow::struct_(mapped_schema_->fields()), mode == "id");
+    if (!unmapped.empty()) {
+      return Error(ErrorKind::kCorrupt,
+                   display + ": the table maps its columns by " + mode +
+                       ", and column \"" + unmapped + "\" has no " + mode +
+                       " in files: restore the log, or open a version before it");
+    }
+  }
   mapped_schema_ = mode == "none" ? schema_ : Mapped(*mapped_schema_, mode == "id");
   for (const std::string& name : version.metadata.partition_columns) {
     const auto field = schema_->GetFieldByName(name);

@@ -203,6 +203,13 @@ Status Table::ReadFacts(std::span<const uint8_t> wanted, base::Executor& executo
           file->deleted,
           delta::ReadDeletionVector(*storage_, root_, *fragment.deletion_vector,
                                     DisplayPath(f)));
+      const int64_t rows = footer->metadata->num_rows();
+      if (file->deleted->CountIn(0, rows) != file->deleted->count()) {
+        return Error(
+            ErrorKind::kCorrupt,
+            DisplayPath(f) + ": the deletion vector names rows beyond the file's " +
+                std::to_string(rows) + ": restore it, or open a version before it");
+      }
     }
     footers_->Put(f, footer->metadata, footer->serialized_bytes);
     std::lock_guard lock(facts_->mutex);

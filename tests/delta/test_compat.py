@@ -66,8 +66,8 @@ def _loaded(dataset: hr.Dataset, **options: Any) -> list[int]:
 LOADED = [
     name
     for name in make_tables.names()
-    # `id` becomes text in one, and has no rows in the other.
-    if name not in ("rs_evolved", "rs_empty", "dv_of_every_container")
+    # `id` becomes text in one and is not there in another; one is large, see below.
+    if name not in ("rs_evolved", "rs_types", "dv_of_every_container")
 ]
 
 
@@ -288,7 +288,7 @@ def test_a_dataset_keeps_its_version(tmp_path: Path) -> None:
     before = oracle.rows(dataset.to_arrow())
     pickled = pickle.dumps(dataset)
     rows = pa.table({"id": [900], "x": [1.0], "name": ["later"]})
-    with dataset.loader(batch_size=2, to="numpy") as loader:
+    with dataset.select("id").loader(batch_size=2, to="numpy") as loader:
         first = next(iter(loader))
         state = loader.state_dict()
         assert len(first["id"]) == 2
@@ -300,9 +300,10 @@ def test_a_dataset_keeps_its_version(tmp_path: Path) -> None:
     assert hr.open(case.uri).count_rows() == len(before) + 1
     version = case.versions[-1]
     assert hr.open(case.uri, version=version).fingerprint == dataset.fingerprint
-    with hr.open(case.uri, version=version).loader(batch_size=2, to="numpy") as loader:
+    again = hr.open(case.uri, version=version).select("id")
+    with again.loader(batch_size=2, to="numpy") as loader:
         loader.load_state_dict(state)
         assert len(list(loader)) > 0
-    newer = hr.open(case.uri).loader(batch_size=2, to="numpy")
+    newer = hr.open(case.uri).select("id").loader(batch_size=2, to="numpy")
     with newer, pytest.raises(errors.Conflict):
         newer.load_state_dict(state)

@@ -58,7 +58,7 @@ def test_version_and_as_of_together(tables: Tables) -> None:
 
 @pytest.mark.parametrize("as_of", ["yesterday", "2026-13-01", "", 5.5])
 def test_a_time_that_is_none(tables: Tables, as_of: Any) -> None:
-    with pytest.raises(errors.InvalidArgument, match="as_of"):
+    with pytest.raises(errors.InvalidArgument, match="time"):
         hr.open(tables["rs_history"].uri, as_of=as_of)
 
 

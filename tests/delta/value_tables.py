@@ -65,16 +65,6 @@ def old_encodings(root: Path) -> Hand:
     return Hand(table)
 
 
-@table_of_name
-def void_column(root: Path) -> Hand:
-    """A column of type void is in no file."""
-    table = LogWriter(root)
-    schema = pa.schema([*IDS, pa.field("nothing", pa.null())])
-    table.commit(table.protocol(), table.metadata(schema))
-    table.commit(table.add(numbers(0), "a.parquet"))
-    return Hand(table, ("deltalake",))
-
-
 # Statistics that are true and easily misread
 
 

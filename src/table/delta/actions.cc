@@ -144,6 +144,15 @@ CommitInfo CommitInfoOf(const object& from) {
   return info;
 }
 
+// The format of a table's files, if it is another than Parquet.
+std::string OtherFormat(std::string_view name, const object& from) {
+  if (name != "metaData") return "";
+  const auto format = Find(from, "format");
+  const std::string provider =
+      format ? Text(object(format->get_object()), "provider") : "";
+  return provider == "parquet" ? "" : provider;
+}
+
 void AddAction(std::string_view name, const object& from, Actions* actions) {
   if (name == "add") {
     actions->adds.push_back(AddOf(from));
@@ -214,7 +223,13 @@ Result<Actions> ParseActions(std::string_view lines, const std::string& where) {
     try {
       const object action = parser.parse(line.data(), line.size()).get_object();
       for (const auto& [name, value] : action) {
-        if (value.is_object()) AddAction(name, value.get_object(), &actions);
+        if (!value.is_object()) continue;
+        AddAction(name, value.get_object(), &actions);
+        if (const auto format = OtherFormat(name, value.get_object()); !format.empty()) {
+          return Error(ErrorKind::kUnsupported,
+                       where + ": the table's files are \"" + format +
+                           "\", expected parquet: copy it to a table of Parquet");
+        }
       }
     } catch (const simdjson::simdjson_error& e) {
       return Error(ErrorKind::kCorrupt,

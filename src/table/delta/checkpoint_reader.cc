@@ -232,6 +232,18 @@ void AddOthers(const arrow::StructArray& batch, Actions* actions) {
   }
 }
 
+// The format of the table's files, if it is another than Parquet.
+std::string OtherFormat(const arrow::StructArray& batch) {
+  const Struct metadata(batch.GetFieldByName("metaData"));
+  const Struct format(metadata.Member("format"));
+  for (int64_t row = 0; row < batch.length(); ++row) {
+    if (!metadata.Has(row) || !format.Has(row)) continue;
+    std::string provider = Text(format.Member("provider"), row);
+    if (!provider.empty() && provider != "parquet") return provider;
+  }
+  return "";
+}
+
 // The leaves that are read: `add.stats_parsed` only where there is no `add.stats`.
 std::vector<int> WantedLeaves(const parquet::SchemaDescriptor& schema) {
   bool has_stats = false;
@@ -271,6 +283,11 @@ Result<Actions> Read(std::shared_ptr<arrow::io::RandomAccessFile> file) {
     AddAdds(rows->GetFieldByName("add"), &actions);
     AddRemoves(rows->GetFieldByName("remove"), &actions);
     AddOthers(*rows, &actions);
+    if (const std::string format = OtherFormat(*rows); !format.empty()) {
+      return Error(ErrorKind::kUnsupported, "the table's files are \"" + format +
+                                                "\", expected parquet: copy it to a "
+                                                "table of Parquet");
+    }
   }
   return actions;
 }
@@ -286,6 +303,9 @@ Result<Actions> ReadCheckpointFile(std::shared_ptr<arrow::io::RandomAccessFile> 
     read = Status::IOError(e.what());
   }
   if (read.ok()) return read;
+  if (KindOf(read.status()) == ErrorKind::kUnsupported) {
+    return WithContext(read.status(), where);
+  }
   return Error(ErrorKind::kCorrupt,
                where + ": the checkpoint does not parse (" +
                    base::OneLine(read.status().message()) +

@@ -100,10 +100,13 @@ std::string TimeText(int64_t timestamp_ms) {
 
 Result<int64_t> ParseTime(const std::string& text) {
   bool has_zone = false;
-  int64_t ms = 0;
-  if (arrow::internal::ParseTimestampISO8601(text.data(), text.size(),
-                                             arrow::TimeUnit::MILLI, &ms, &has_zone)) {
-    return ms;
+  int64_t time = 0;
+  for (const auto unit : {arrow::TimeUnit::MICRO, arrow::TimeUnit::NANO}) {
+    const int64_t in_ms = unit == arrow::TimeUnit::MICRO ? 1'000 : 1'000'000;
+    if (arrow::internal::ParseTimestampISO8601(text.data(), text.size(), unit, &time,
+                                               &has_zone)) {
+      return time / in_ms - (time % in_ms < 0 ? 1 : 0);
+    }
   }
   return Error(ErrorKind::kInvalidArgument,
                "\"" + text +
@@ -125,8 +128,18 @@ Result<std::optional<Log>> Log::Open(std::shared_ptr<storage::Storage> storage,
                                      const std::string& root) {
   ARROW_ASSIGN_OR_RAISE(auto listed, storage->ListAll(root + "/" + kLogFolder,
                                                       /*recursive=*/false));
+  // What a table keeps beside its commits tells that there were some.
+  const bool lost = std::ranges::any_of(listed, [](const storage::FileEntry& file) {
+    return file.relative_path == "_last_checkpoint" ||
+           file.relative_path.find(".checkpoint.") != std::string::npos;
+  });
   LogFiles files = LogFiles::Make(std::move(listed));
-  if (files.empty()) return std::optional<Log>();
+  if (files.empty()) {
+    if (!lost) return std::optional<Log>();
+    return Error(ErrorKind::kCorrupt,
+                 storage->Display(root + "/" + kLogFolder) +
+                     ": the log has neither a commit nor a whole checkpoint: restore it");
+  }
   return std::optional<Log>(Log(std::move(storage), root, std::move(files)));
 }
 

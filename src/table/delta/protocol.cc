@@ -10,9 +10,19 @@ namespace {
 constexpr int kReaderFeatures = 3;  // the version from which on features are named
 constexpr int kWriterFeatures = 7;
 
-constexpr std::string_view kReadable[] = {
-    "columnMapping", "deletionVectors",      "timestampNtz",       "v2Checkpoint",
-    "typeWidening",  "typeWidening-preview", "vacuumProtocolCheck"};
+// Variants are refused by the column that is one: engines name the feature in tables that
+// have none.
+constexpr std::string_view kReadable[] = {"columnMapping",
+                                          "deletionVectors",
+                                          "timestampNtz",
+                                          "v2Checkpoint",
+                                          "typeWidening",
+                                          "typeWidening-preview",
+                                          "vacuumProtocolCheck",
+                                          "variantType",
+                                          "variantType-preview",
+                                          "variantShredding",
+                                          "variantShredding-preview"};
 
 // What is written under them: nothing that they forbid, and nothing that they ask for
 // beyond what is said at each in CheckWritable.
