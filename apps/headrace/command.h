@@ -45,6 +45,7 @@ Action AddHead(CLI::App* app);
 Action AddStats(CLI::App* app);
 Action AddVerify(CLI::App* app);
 Action AddBench(CLI::App* app);
+Action AddCompact(CLI::App* app);
 Action AddHistory(CLI::App* app);
 Action AddDiff(CLI::App* app);
 Action AddRestore(CLI::App* app);

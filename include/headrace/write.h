@@ -93,4 +93,12 @@ Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data
                            const std::string& uri, const WriteOptions& options = {},
                            const Progress& progress = {});
 
+/// Rewrites the small files of a Delta table, those below half of `file_bytes`, and those
+/// of which rows are deleted, as fewer, larger ones: a version with the same rows. Files
+/// of different partitions stay apart. Of the options, sizes, compression, `sort_by` and
+/// resources matter. Others may add rows meanwhile; Conflict if they removed what was
+/// rewritten. Nothing is committed where there is nothing to gain.
+Result<WriteSummary> Compact(const std::string& uri, const WriteOptions& options = {},
+                             const Progress& progress = {});
+
 }  // namespace headrace

@@ -104,6 +104,10 @@ WriteSummary WriteStream(const nb::object& stream, const std::string& uri,
   return Unwrap(std::move(summary));
 }
 
+WriteSummary CompactTable(const std::string& uri, const WriteOptions& options) {
+  return Released([&] { return Compact(uri, options); });
+}
+
 }  // namespace
 
 void BindWrite(nb::module_& m) {
@@ -128,6 +132,7 @@ void BindWrite(nb::module_& m) {
       .def("__str__", &WriteSummary::ToString);
   m.def("write", &WriteStream, nb::arg("stream"), nb::arg("uri"), nb::arg("options"),
         nb::arg("progress") = nb::none());
+  m.def("compact", &CompactTable, nb::arg("uri"), nb::arg("options"));
 }
 
 }  // namespace headrace::ext

@@ -30,7 +30,7 @@ from .versions import (
     restore,
     vacuum,
 )
-from .writing import WriteSummary, write
+from .writing import WriteSummary, compact, write
 
 __all__ = [
     "Dataset",
@@ -45,6 +45,7 @@ __all__ = [
     "VacuumReport",
     "WriteSummary",
     "__version__",
+    "compact",
     "diff",
     "errors",
     "fill",

@@ -15,7 +15,7 @@ from .errors import HeadraceError, InvalidArgument
 from .progress import shown
 from .schema import Field, Schema
 
-__all__ = ["WriteSummary", "write"]
+__all__ = ["WriteSummary", "compact", "write"]
 
 _Progress = Callable[[int, int], None] | None
 _EXPECTED = (
@@ -213,6 +213,61 @@ def write(
             raise raised[0] from None
         raise
     return WriteSummary(native)
+
+
+def compact(
+    uri: "str | os.PathLike[str]",
+    *,
+    file_bytes: int | None = None,
+    sort_by: Iterable[str] = (),
+    memory_budget: int | None = None,
+    storage_options: Mapping[str, str] | None = None,
+) -> WriteSummary:
+    """Rewrite the small files of a Delta table as fewer, larger ones.
+
+    Files below half of `file_bytes` are taken, and those of which rows are deleted; files
+    of different partitions stay apart. The rows stay the same, and so do older versions.
+
+    Parameters
+    ----------
+    uri : str or PathLike
+        The table.
+    file_bytes : int, optional
+        Bytes of a file, about; 512 MiB if not given.
+    sort_by : list of str, optional
+        Columns that the rewritten rows are sorted by.
+    memory_budget : int, optional
+        Bytes held at most; 2 GiB if not given.
+    storage_options : dict of str to str, optional
+        How storage is reached, as for `open`.
+
+    Returns
+    -------
+    WriteSummary
+        What was rewritten; 0 files where there was nothing to gain.
+
+    Raises
+    ------
+    InvalidArgument
+        It is no Delta table.
+    Conflict
+        Others removed rows of these files meanwhile; nothing was changed.
+
+    Examples
+    --------
+    >>> import headrace as hr
+    >>> hr.compact("lake/flights")  # doctest: +SKIP
+    """
+    options = _native.WriteOptions()
+    if file_bytes is not None:
+        options.file_bytes = _validate.integer("file_bytes", file_bytes, 1)
+    if memory_budget is not None:
+        options.memory_budget = _validate.integer("memory_budget", memory_budget, 1)
+    options.sort_by = _validate.names("sort_by", sort_by)
+    options.storage_options = _validate.text_mapping(
+        "storage_options", storage_options or {}
+    )
+    return WriteSummary(_native.compact(_validate.path("uri", uri), options))
 
 
 def _bar(progress: bool | None) -> contextlib.AbstractContextManager[_Progress]:

@@ -31,6 +31,9 @@ struct DatasetImpl {
   std::optional<arrow::compute::Expression> where;
   schema::ColumnChoices choices;
 
+  /// Which files are read, of 0 none of their rows; empty: all. What compacting chooses.
+  std::vector<uint8_t> files;
+
   // Derived by Bind.
   std::vector<std::string> columns;              // the selected names
   std::shared_ptr<arrow::Schema> stored_schema;  // with the table's types

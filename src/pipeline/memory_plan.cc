@@ -88,9 +88,9 @@ Status SampleFragment(const table::Table& table, int64_t fragment,
       metadata->schema(), metadata->key_value_metadata(),
       parquet::ArrowReaderProperties(), &manifest));
   for (size_t c = 0; c < columns.size(); ++c) {
-    const auto* field = columns[c].stored()
-                            ? reader::FindField(manifest.schema_fields, columns[c].file_path)
-                            : nullptr;
+    const auto* field = columns[c].stored() ? reader::FindField(manifest.schema_fields,
+                                                                columns[c].file_path)
+                                            : nullptr;
     if (field == nullptr) continue;
     std::vector<int> leaves;
     reader::CollectLeaves(*field, &leaves);

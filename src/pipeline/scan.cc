@@ -18,17 +18,17 @@ Result<std::shared_ptr<const Scan>> Scan::Make(std::shared_ptr<const DatasetImpl
   const expression::Filter* filter = dataset->filter_or_null();
   const table::Table& opened = *dataset->table;
   std::vector<Verdict> files;
-  std::vector<uint8_t> wanted;
+  std::vector<uint8_t> wanted = dataset->files;
   std::vector<reader::ReadColumn> columns;
   if (filter != nullptr) {
     ARROW_ASSIGN_OR_RAISE(columns, reader::ResolveColumns(opened, filter->columns()));
     files.resize(opened.fragments().size());
-    wanted.resize(opened.fragments().size());
+    if (wanted.empty()) wanted.assign(opened.fragments().size(), 1);
     ARROW_RETURN_NOT_OK(executor.ForEach(std::ssize(files), [&](int64_t f) -> Status {
       const auto at = static_cast<size_t>(f);
       ARROW_ASSIGN_OR_RAISE(files[at],
                             reader::DecideFragment(opened, *filter, columns, f));
-      wanted[at] = files[at] == Verdict::kNone ? 0 : 1;
+      if (files[at] == Verdict::kNone) wanted[at] = 0;
       return Status::OK();
     }));
   }

@@ -1,6 +1,5 @@
 #include <arrow/compute/initialize.h>
 #include <arrow/record_batch.h>
-#include <arrow/util/thread_pool.h>
 #include <headrace/write.h>
 
 #include <algorithm>
@@ -11,12 +10,11 @@
 #include <set>
 #include <utility>
 
-#include "base/memory_budget.h"
-#include "base/page_pool.h"
 #include "pipeline/delta_writing.h"
 #include "pipeline/thread_executor.h"
+#include "pipeline/write_files.h"
 #include "storage/storage.h"
-#include "writer/file_set_writer.h"
+#include "writer/stored_rows.h"
 
 namespace headrace {
 namespace {
@@ -105,18 +103,6 @@ struct Target {
   }
 };
 
-writer::FileSetOptions ToFileSet(const WriteOptions& options) {
-  return {.encoding = {.row_group_bytes = options.row_group_bytes,
-                       .compression = options.compression,
-                       .compression_level = options.compression_level,
-                       .bloom_filters = options.bloom_filters},
-          .file_bytes = options.file_bytes,
-          .partition_by = options.partition_by,
-          .sort_by = options.sort_by,
-          .temp_folder = options.temp_folder,
-          .writes_empty = options.format == "parquet"};
-}
-
 std::string Rounded(double number, int digits) {
   char text[64];
   const auto end =
@@ -134,57 +120,6 @@ std::string Sized(int64_t bytes) {
   size_t unit = 0;
   for (; size >= 1024 && unit + 1 < std::size(units); ++unit) size /= 1024;
   return Rounded(size, unit == 0 ? 0 : 1) + units[unit];
-}
-
-Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
-                const Progress& progress, writer::FileSetWriter* files) {
-  int64_t rows = 0;
-  for (;;) {
-    std::shared_ptr<arrow::RecordBatch> batch;
-    ARROW_RETURN_NOT_OK(data->ReadNext(&batch));
-    if (batch == nullptr) return Status::OK();
-    ARROW_RETURN_NOT_OK(files->Write(batch));
-    rows += batch->num_rows();
-    if (progress) progress(rows, options.rows_expected);
-  }
-}
-
-/// Files that were written, and what was measured on the way.
-struct Written {
-  std::vector<table::DataFile> files;
-  WriteSummary summary;
-};
-
-Result<Written> WriteFiles(arrow::RecordBatchReader* data, writer::StoredRows rows,
-                           const WriteOptions& options, const storage::Storage& storage,
-                           const std::string& root, const Progress& progress) {
-  base::MemoryBudget memory(base::PagePool(), options.memory_budget);
-  std::shared_ptr<arrow::internal::ThreadPool> threads;
-  if (options.num_threads > 1) {
-    ARROW_ASSIGN_OR_RAISE(threads,
-                          arrow::internal::ThreadPool::Make(options.num_threads));
-  }
-  ARROW_ASSIGN_OR_RAISE(const auto writer,
-                        writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
-                                                    {.storage = &storage,
-                                                     .root = root,
-                                                     .executor = threads.get(),
-                                                     .memory = &memory}));
-  ARROW_RETURN_NOT_OK(WriteAll(data, options, progress, writer.get()));
-  Written written;
-  ARROW_ASSIGN_OR_RAISE(written.files, writer->Finish());
-  WriteSummary& summary = written.summary;
-  summary.uri = storage.Display(root);
-  summary.rows = writer->rows();
-  summary.files = static_cast<int64_t>(written.files.size());
-  summary.row_groups = writer->row_groups();
-  for (const auto& file : written.files) summary.bytes += file.size;
-  summary.partitions = options.partition_by.empty() ? 0 : writer->partitions();
-  summary.bytes_spilled = writer->bytes_spilled();
-  summary.memory_peak = memory.max_memory();
-  summary.memory_budget = options.memory_budget;
-  summary.memory_floor = writer->memory_floor();
-  return written;
 }
 
 Result<WriteSummary> WriteParquet(arrow::RecordBatchReader* data, const std::string& uri,
@@ -219,17 +154,15 @@ Result<WriteSummary> WriteDelta(arrow::RecordBatchReader* data, const std::strin
       writer::StoredRows::Make(*data->schema(), writing.DeclaredSchema(*data->schema()),
                                writer::TypeRules::kDelta));
   ARROW_RETURN_NOT_OK(writing.Check(*rows.schema()));
-  ARROW_ASSIGN_OR_RAISE(Written written, WriteFiles(data, std::move(rows), options,
-                                                    *storage, root, progress));
+  ARROW_ASSIGN_OR_RAISE(
+      pipeline::Written written,
+      pipeline::WriteFiles(data, std::move(rows), options, *storage, root, progress));
   auto version = writing.Commit(written.files, executor);
   if (!version.ok()) {
     // A commit whose answer was lost may stand: its files are left to `vacuum`.
     const ErrorKind kind = KindOf(version.status());
     if (kind == ErrorKind::kConflict || kind == ErrorKind::kSchemaMismatch) {
-      for (const auto& file : written.files) {
-        const Status ignored = storage->Delete(root + "/" + file.path);
-        (void)ignored;
-      }
+      pipeline::DeleteFiles(*storage, root, written.files);
     }
     return version.status();
   }

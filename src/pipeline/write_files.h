@@ -1,0 +1,34 @@
+/// \file
+/// Rows to Parquet files below a table's root: what every way to write has in common.
+#pragma once
+
+#include <arrow/record_batch.h>
+#include <headrace/result.h>
+#include <headrace/write.h>
+
+#include <string>
+#include <vector>
+
+#include "storage/storage.h"
+#include "table/data_file.h"
+#include "writer/stored_rows.h"
+
+namespace headrace::pipeline {
+
+/// Files that were written, and what was measured on the way.
+struct Written {
+  std::vector<table::DataFile> files;
+  WriteSummary summary;
+};
+
+/// Writes all rows of `data` by the options' sizes, order and partitions, on threads of
+/// its own. On an error nothing is left.
+Result<Written> WriteFiles(arrow::RecordBatchReader* data, writer::StoredRows rows,
+                           const WriteOptions& options, const storage::Storage& storage,
+                           const std::string& root, const Progress& progress);
+
+/// Deletes files that were written, as far as storage lets them be.
+void DeleteFiles(const storage::Storage& storage, const std::string& root,
+                 const std::vector<table::DataFile>& files);
+
+}  // namespace headrace::pipeline
