@@ -29,7 +29,7 @@ int Run(int argc, char** argv) {
   app.require_subcommand(0, 1);  // none is told below, after arguments that are unknown
   app.footer(kFooter);
   std::vector<Action> actions;
-  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench}) {
+  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCatalog}) {
     actions.push_back(add(&app));
   }
   try {
@@ -51,8 +51,8 @@ int Run(int argc, char** argv) {
     return code.ok() ? static_cast<int>(*code) : Report(code.status());
   }
   return Report(Error(ErrorKind::kInvalidArgument,
-                      "a subcommand is missing, expected inspect, head, stats, verify or "
-                      "bench; "
+                      "a subcommand is missing, expected inspect, head, stats, verify, "
+                      "bench or catalog; "
                       "see `headrace --help`"));
 }
 

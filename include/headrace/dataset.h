@@ -36,11 +36,16 @@ struct OpenOptions {
   /// Types of Hive partition columns by name ("int16", "string", "date32", ...); columns
   /// not named are inferred: int32, int64, date32, else string.
   std::map<std::string, std::string> partition_types = {};
+  /// Of a list of directories below one of a table: that one, for partition columns are
+  /// read from paths below it. Empty: below what all files have in common.
+  std::string root = {};
   /// Fields of columns, dotted names included, whose files do not say how their cells are
   /// encoded, or say it otherwise.
   std::optional<Schema> schema = {};
   /// Where survivor counts of filters are remembered between processes; empty: nowhere.
   std::string cache_folder = {};
+  /// The catalog that "catalog:prod.flights" is looked up in (catalog.h).
+  std::string catalog = {};
   /// Threads that read footers and count survivors.
   int num_threads = 8;
 };
@@ -76,7 +81,8 @@ struct DatasetImpl;
 class Dataset {
  public:
   /// Opens Parquet where it lies: a file, a directory (Hive partitions found), a glob, or
-  /// a list of those. Reads every footer once. Errors: NotFound, Corrupt (naming the
+  /// a list of those; or the table of a name, "catalog:prod.flights@train-2026-11"
+  /// (catalog.h). Reads every footer once. Errors: NotFound, Corrupt (naming the
   /// file), SchemaMismatch (naming file and column, or a field that no column is of),
   /// Denied, Unavailable.
   static Result<Dataset> Open(const std::string& uri, const OpenOptions& options = {});

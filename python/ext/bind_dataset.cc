@@ -121,8 +121,10 @@ std::map<std::string, CodesPolicy> CodesPolicies(const PyCodes& given) {
 Dataset Open(const std::vector<std::string>& uris,
              const std::map<std::string, std::string>& storage_options,
              const std::map<std::string, std::string>& partition_types,
-             const std::optional<Schema>& schema, const std::string& cache_folder) {
+             const std::optional<Schema>& schema, const std::string& cache_folder,
+             const std::string& catalog) {
   OpenOptions options;
+  options.catalog = catalog;
   options.schema = schema;
   options.storage_options = storage_options;
   options.partition_types = partition_types;
@@ -209,7 +211,7 @@ void BindDataset(nb::module_& m) {
   nb::class_<Dataset>(m, "Dataset", "headrace::Dataset.")
       .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
                   nb::arg("partition_types"), nb::arg("schema").none(),
-                  nb::arg("cache_folder"))
+                  nb::arg("cache_folder"), nb::arg("catalog") = "")
       .def_static(
           "from_json",
           [](const std::string& json) {

@@ -13,6 +13,7 @@ out of a C++ core.
 
 from . import errors, image
 from ._version import __version__
+from .catalogs import Catalog, CatalogColumn, CatalogEntry, catalog
 from .dataset import Dataset
 from .errors import HeadraceError
 from .features import Features
@@ -23,6 +24,9 @@ from .scan_summary import ScanSummary
 from .schema import Field, Schema
 
 __all__ = [
+    "Catalog",
+    "CatalogColumn",
+    "CatalogEntry",
     "Dataset",
     "Features",
     "Field",
@@ -31,6 +35,7 @@ __all__ = [
     "ScanSummary",
     "Schema",
     "__version__",
+    "catalog",
     "errors",
     "fill",
     "image",

@@ -3,9 +3,11 @@
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 from . import _native, _validate
 from .dataset import Dataset
+from .errors import InvalidArgument
 from .schema import Schema
 
 __all__ = ["open"]
@@ -27,7 +29,9 @@ def open(
     ----------
     uri : str, PathLike or list of those
         A file, a directory (Hive partitions are found), a glob, or a list. Local paths, or
-        URIs of the storage systems in docs/guide/storage.md.
+        URIs of the storage systems in docs/guide/storage.md. Or "catalog:prod.flights",
+        a name in the catalog that `headrace.catalog` opens, with "@" and a tag or a number
+        after it for a version.
     storage_options : dict of str to str, optional
         How storage is reached: `region`, `endpoint_override`, `access_key`, `secret_key`,
         `anonymous`, ... They are never printed.
@@ -68,19 +72,57 @@ def open(
     >>> import headrace as hr
     >>> flights = hr.open("lake/flights")  # doctest: +SKIP
     """
+    uris = _validate.paths("uri", uri)
+    by_name = uris[0].startswith("catalog:")
+    return Dataset(
+        _native.Dataset.open(
+            uris=uris,
+            catalog=default_catalog() if by_name else "",
+            **native_options(storage_options, partition_types, schema),
+        )
+    )
+
+
+class NativeOptions(TypedDict):
+    """What the core takes of the options of a call."""
+
+    storage_options: dict[str, str]
+    partition_types: dict[str, str]
+    schema: _native.Schema | None
+    cache_folder: str
+
+
+def native_options(
+    storage_options: Mapping[str, str] | None,
+    partition_types: Mapping[str, str] | None,
+    schema: Schema | None,
+) -> NativeOptions:
+    """Check the options of a call, and return them as the core takes them."""
     storage = _validate.text_mapping("storage_options", storage_options or {})
     types = _validate.text_mapping("partition_types", partition_types or {})
     if schema is not None and not isinstance(schema, Schema):
         raise _validate.rejected("schema", schema, "a headrace.Schema")
-    return Dataset(
-        _native.Dataset.open(
-            uris=_validate.paths("uri", uri),
-            storage_options=storage,
-            partition_types=types,
-            schema=None if schema is None else schema._native,
-            cache_folder=_cache_folder(),
-        )
-    )
+    return {
+        "storage_options": storage,
+        "partition_types": types,
+        "schema": None if schema is None else schema._native,
+        "cache_folder": _cache_folder(),
+    }
+
+
+def default_catalog() -> str:
+    """Return the place of the catalog that is meant if none is named."""
+    chosen = os.environ.get("HEADRACE_CATALOG")
+    if chosen:
+        return chosen
+    try:
+        home = pathlib.Path.home()
+    except RuntimeError:
+        raise InvalidArgument(
+            "no catalog was named, and there is no home folder to keep one in: "
+            "set HEADRACE_CATALOG, or say which"
+        ) from None
+    return str(home / ".local/share/headrace/catalog.db")
 
 
 def _cache_folder() -> str:

@@ -90,11 +90,28 @@ Status Table::ListFiles() {
       fragments_.push_back(std::move(fragment));
     }
   }
+  if (!options_.root.empty()) return NameBelowRoot();
   if (uris_.size() > 1) {
     const size_t below = CommonDirectory(fragments_).size();
     for (Fragment& fragment : fragments_) {
       fragment.relative_path = fragment.file.path.substr(below);
     }
+  }
+  return Status::OK();
+}
+
+Status Table::NameBelowRoot() {
+  std::string root;
+  ARROW_RETURN_NOT_OK(
+      storage::Storage::FromUri(options_.root, options_.storage_options, &root).status());
+  if (!root.ends_with('/')) root += '/';
+  for (Fragment& fragment : fragments_) {
+    if (!fragment.file.path.starts_with(root)) {
+      return Error(ErrorKind::kInvalidArgument, storage_->Display(fragment.file.path) +
+                                                    " does not lie below the root " +
+                                                    storage_->Display(root));
+    }
+    fragment.relative_path = fragment.file.path.substr(root.size());
   }
   return Status::OK();
 }

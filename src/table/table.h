@@ -49,6 +49,9 @@ struct Fragment {
 struct TableOptions {
   std::map<std::string, std::string> storage_options = {};
   std::map<std::string, std::string> partition_types = {};
+  /// The directory below which relative paths begin; empty: what was opened, or what all
+  /// files of a list have in common.
+  std::string root = {};
   /// Bytes of parsed footers kept; the rest is read again when needed.
   int64_t footer_cache_bytes = int64_t{64} << 20;
 };
@@ -103,6 +106,7 @@ class Table {
   explicit Table(int64_t footer_cache_bytes) : footers_(footer_cache_bytes) {}
 
   Status ListFiles();
+  Status NameBelowRoot();
   Status ReadPartitions();
   Status ReadFooters(base::Executor& executor);
   void Fingerprint();
