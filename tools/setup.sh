@@ -23,6 +23,8 @@ packages=(g++ ccache libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev
   nlohmann-json3-dev libxxhash-dev libjpeg-dev libpng-dev libwebp-dev libzstd-dev
   libsimdjson-dev libroaring-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev
   libthrift-dev thrift-compiler libboost-dev "$@")
+# A JDK of any maker, for the tests' Spark and Hive Metastore: javac tells it from a JRE.
+command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
 series=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 "$python" -c 'import ensurepip' 2>/dev/null || packages+=("$series-venv")
 "$python" -c 'import os, sys, sysconfig

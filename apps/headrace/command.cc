@@ -25,6 +25,17 @@ std::string CacheFolder() {
 
 }  // namespace
 
+std::string DefaultCatalog() {
+  if (const char* told = std::getenv("HEADRACE_CATALOG");
+      told != nullptr && *told != '\0') {
+    return told;
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return std::string(home) + "/.local/share/headrace/catalog.db";
+  }
+  return "";
+}
+
 ExitCode ExitCodeOf(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kInvalidArgument:
@@ -58,12 +69,13 @@ std::string ErrorText(const Status& status) {
 void CommonOptions::AddTo(CLI::App* app) {
   app->add_option("URI", uris,
                   "a table, directory, file or glob: a path, or file://, s3://, gs://, "
-                  "abfs://, hdfs://; URI@12 is version 12 of a Delta table")
+                  "abfs://, hdfs://; or catalog:NAME; URI@12 is version 12")
       ->required();
   AddOptionsTo(app);
 }
 
 void CommonOptions::AddOptionsTo(CLI::App* app) {
+  app->add_option("--catalog", catalog, kCatalogHelp)->type_name("URI");
   app->add_option("--storage-option", storage_options,
                   "how to reach the storage, as in region=eu-west-1; repeatable")
       ->type_name("KEY=VALUE")
@@ -75,6 +87,7 @@ void CommonOptions::AddOptionsTo(CLI::App* app) {
 Result<OpenOptions> CommonOptions::ToOpenOptions() const {
   OpenOptions options;
   options.cache_folder = CacheFolder();
+  options.catalog = catalog.empty() ? DefaultCatalog() : catalog;
   for (const std::string& option : storage_options) {
     const size_t equals = option.find('=');
     if (equals == std::string::npos || equals == 0) {

@@ -51,11 +51,21 @@ Action AddDiff(CLI::App* app);
 Action AddRestore(CLI::App* app);
 Action AddVacuum(CLI::App* app);
 Action AddCopy(CLI::App* app);
+Action AddCatalog(CLI::App* app);
+
+/// The catalog that is meant if none is named: $HEADRACE_CATALOG, else the user's own.
+/// Empty where there is no home folder.
+std::string DefaultCatalog();
+
+inline constexpr const char* kCatalogHelp =
+    "the catalog: the path of a file, or thrift://host:port; $HEADRACE_CATALOG, else "
+    "~/.local/share/headrace/catalog.db";
 
 /// Options of every subcommand. Parsing fills it, so it must stay where it is.
 struct CommonOptions {
   std::vector<std::string> uris;
   std::vector<std::string> storage_options;
+  std::string catalog;
   bool json = false;
 
   void AddTo(CLI::App* app);

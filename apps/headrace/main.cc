@@ -31,7 +31,7 @@ int Run(int argc, char** argv) {
   app.footer(kFooter);
   std::vector<Action> actions;
   for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy,
-                    AddCompact, AddHistory, AddDiff, AddRestore, AddVacuum}) {
+                    AddCompact, AddHistory, AddDiff, AddRestore, AddVacuum, AddCatalog}) {
     actions.push_back(add(&app));
   }
   try {

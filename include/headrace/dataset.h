@@ -45,11 +45,16 @@ struct OpenOptions {
   /// The version `version` of the table at the one URI as actions of a Delta log, a JSON
   /// object a line, for tables whose files something else names (an Iceberg catalog).
   std::string actions = {};
+  /// Of a list of directories below one of a table: that one, for partition columns are
+  /// read from paths below it. Empty: below what all files have in common.
+  std::string root = {};
   /// Fields of columns, dotted names included, whose files do not say how their cells are
   /// encoded, or say it otherwise.
   std::optional<Schema> schema = {};
   /// Where survivor counts of filters are remembered between processes; empty: nowhere.
   std::string cache_folder = {};
+  /// The catalog that "catalog:prod.flights" is looked up in (catalog.h).
+  std::string catalog = {};
   /// Threads that read footers and count survivors.
   int num_threads = 8;
 };
@@ -91,7 +96,8 @@ struct DatasetImpl;
 class Dataset {
  public:
   /// Opens Parquet where it lies: a file, a directory (Hive partitions found), a glob, or
-  /// a list of those. Reads every footer once. Errors: NotFound, Corrupt (naming the
+  /// a list of those; or the table of a name, "catalog:prod.flights@train-2026-11"
+  /// (catalog.h). Reads every footer once. Errors: NotFound, Corrupt (naming the
   /// file), SchemaMismatch (naming file and column, or a field that no column is of),
   /// Denied, Unavailable.
   static Result<Dataset> Open(const std::string& uri, const OpenOptions& options = {});

@@ -12,6 +12,7 @@
 
 namespace headrace::ext {
 
+void BindCatalog(nanobind::module_& m);
 void BindDataset(nanobind::module_& m);
 void BindImage(nanobind::module_& m);
 void BindLoader(nanobind::module_& m);

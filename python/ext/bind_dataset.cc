@@ -124,11 +124,12 @@ Dataset Open(const std::vector<std::string>& uris,
              const std::map<std::string, std::string>& partition_types,
              const std::optional<Schema>& schema, std::optional<int64_t> version,
              const std::string& as_of, const std::string& actions,
-             const std::string& cache_folder) {
+             const std::string& cache_folder, const std::string& catalog) {
   OpenOptions options;
   options.version = version;
   options.as_of = as_of;
   options.actions = actions;
+  options.catalog = catalog;
   options.schema = schema;
   options.storage_options = storage_options;
   options.partition_types = partition_types;
@@ -216,7 +217,7 @@ void BindDataset(nb::module_& m) {
       .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
                   nb::arg("partition_types"), nb::arg("schema").none(),
                   nb::arg("version").none(), nb::arg("as_of"), nb::arg("actions"),
-                  nb::arg("cache_folder"))
+                  nb::arg("cache_folder"), nb::arg("catalog") = "")
       .def_static(
           "from_json",
           [](const std::string& json) {

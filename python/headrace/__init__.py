@@ -13,6 +13,7 @@ out of a C++ core.
 
 from . import errors, iceberg, image
 from ._version import __version__
+from .catalogs import Catalog, CatalogColumn, CatalogEntry, catalog
 from .dataset import Dataset
 from .errors import HeadraceError
 from .features import Features
@@ -33,6 +34,9 @@ from .versions import (
 from .writing import WriteSummary, compact, write
 
 __all__ = [
+    "Catalog",
+    "CatalogColumn",
+    "CatalogEntry",
     "Dataset",
     "Features",
     "Field",
@@ -45,6 +49,7 @@ __all__ = [
     "VacuumReport",
     "WriteSummary",
     "__version__",
+    "catalog",
     "compact",
     "diff",
     "errors",

@@ -4,7 +4,7 @@ import datetime
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from . import _filesystem, _native, _validate
 from .dataset import Dataset
@@ -35,8 +35,10 @@ def open(
     ----------
     uri : str, PathLike or list of those
         A file, a directory (Hive partitions are found), a glob, or a list. Local paths, or
-        URIs of the storage systems in docs/guide/storage.md. Or
-        "iceberg:catalog.namespace.table@snapshot" (docs/guide/iceberg.md).
+        URIs of the storage systems in docs/guide/storage.md. Or "catalog:prod.flights",
+        a name in the catalog that `headrace.catalog` opens, with "@" and a tag or a number
+        after it for a version. Or "iceberg:catalog.namespace.table@snapshot"
+        (docs/guide/iceberg.md).
     storage_options : dict of str to str, optional
         How storage is reached: `region`, `endpoint_override`, `access_key`, `secret_key`,
         `anonymous`, ... They are never printed.
@@ -98,32 +100,72 @@ def open(
                 "named in the URI, after @"
             )
         return _open_iceberg(uri, storage_options)
-    storage = _validate.text_mapping("storage_options", storage_options or {})
-    types = _validate.text_mapping("partition_types", partition_types or {})
-    if schema is not None and not isinstance(schema, Schema):
-        raise _validate.rejected("schema", schema, "a headrace.Schema")
-    if version is not None:
-        version = _validate.integer("version", version, minimum=0)
     uris = _validate.paths("uri", uri)
+    options = native_options(storage_options, partition_types, schema)
     if filesystem is not None:
-        if storage:
+        if options["storage_options"]:
             raise InvalidArgument(
                 "storage_options are given beside a filesystem, which has its own: "
                 "expected one of the two"
             )
         uris = _filesystem.uris_on(filesystem, uris)
+    by_name = uris[0].startswith("catalog:")
     return Dataset(
         _native.Dataset.open(
             uris=uris,
-            storage_options=storage,
-            partition_types=types,
-            schema=None if schema is None else schema._native,
-            version=version,
+            version=_version(version),
             as_of=_time(as_of),
             actions="",
-            cache_folder=_cache_folder(),
+            catalog=default_catalog() if by_name else "",
+            **options,
         )
     )
+
+
+class NativeOptions(TypedDict):
+    """What the core takes of the options of a call."""
+
+    storage_options: dict[str, str]
+    partition_types: dict[str, str]
+    schema: _native.Schema | None
+    cache_folder: str
+
+
+def native_options(
+    storage_options: Mapping[str, str] | None,
+    partition_types: Mapping[str, str] | None,
+    schema: Schema | None,
+) -> NativeOptions:
+    """Check the options of a call, and return them as the core takes them."""
+    storage = _validate.text_mapping("storage_options", storage_options or {})
+    types = _validate.text_mapping("partition_types", partition_types or {})
+    if schema is not None and not isinstance(schema, Schema):
+        raise _validate.rejected("schema", schema, "a headrace.Schema")
+    return {
+        "storage_options": storage,
+        "partition_types": types,
+        "schema": None if schema is None else schema._native,
+        "cache_folder": _cache_folder(),
+    }
+
+
+def default_catalog() -> str:
+    """Return the place of the catalog that is meant if none is named."""
+    chosen = os.environ.get("HEADRACE_CATALOG")
+    if chosen:
+        return chosen
+    try:
+        home = pathlib.Path.home()
+    except RuntimeError:
+        raise InvalidArgument(
+            "no catalog was named, and there is no home folder to keep one in: "
+            "set HEADRACE_CATALOG, or say which"
+        ) from None
+    return str(home / ".local/share/headrace/catalog.db")
+
+
+def _version(version: int | None) -> int | None:
+    return None if version is None else _validate.integer("version", version, minimum=0)
 
 
 def _open_iceberg(uri: str, storage_options: Mapping[str, str] | None) -> Dataset:

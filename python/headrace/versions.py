@@ -9,8 +9,15 @@ from typing import Any
 
 from . import _native, _validate
 
-__all__ = ["TableCommit", "TableDiff", "VacuumReport", "diff", "history", "restore", "vacuum"]
-
+__all__ = [
+    "TableCommit",
+    "TableDiff",
+    "VacuumReport",
+    "diff",
+    "history",
+    "restore",
+    "vacuum",
+]
 
 
 @dataclasses.dataclass(frozen=True)

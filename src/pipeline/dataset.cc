@@ -1,6 +1,7 @@
 #include <arrow/compute/initialize.h>
 #include <arrow/record_batch.h>
 #include <arrow/table.h>
+#include <headrace/catalog.h>
 #include <headrace/dataset.h>
 #include <headrace/row_id.h>
 
@@ -9,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "pipeline/catalog.h"
 #include "pipeline/dataset_impl.h"
 #include "pipeline/dataset_json.h"
 #include "pipeline/decoded_reader.h"
@@ -114,6 +116,11 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
     return Error(ErrorKind::kInvalidArgument,
                  "open got an empty list, expected at least one URI");
   }
+  if (uris[0].starts_with(kCatalogScheme)) {
+    if (uris.size() == 1) return pipeline::OpenByName(uris[0], options);
+    return Error(ErrorKind::kInvalidArgument,
+                 "open got " + uris[0] + " in a list, expected it alone");
+  }
   if (options.num_threads < 1) {
     return Error(ErrorKind::kInvalidArgument, "num_threads is " +
                                                   std::to_string(options.num_threads) +
@@ -127,6 +134,7 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
   if (!options.as_of.empty()) {
     ARROW_ASSIGN_OR_RAISE(table_options.as_of_ms, table::delta::ParseTime(options.as_of));
   }
+  table_options.root = options.root;
   pipeline::ThreadExecutor executor(options.num_threads);
   auto impl = std::make_shared<DatasetImpl>();
   ARROW_ASSIGN_OR_RAISE(impl->table, table::Table::Open(uris, table_options, executor));

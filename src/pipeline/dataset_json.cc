@@ -212,6 +212,7 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
   j["uris"] = TextsToJson(dataset.table->uris());
   j["storage_options"] = dataset.options.storage_options;
   j["partition_types"] = dataset.options.partition_types;
+  if (!dataset.options.root.empty()) j["root"] = dataset.options.root;
   j["cache_folder"] = dataset.options.cache_folder;
   j["num_threads"] = dataset.options.num_threads;
   if (dataset.options.schema) {
@@ -247,6 +248,7 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
         j.at("storage_options").get<std::map<std::string, std::string>>();
     d.options.partition_types =
         j.at("partition_types").get<std::map<std::string, std::string>>();
+    d.options.root = j.value("root", "");
     d.options.cache_folder = j.at("cache_folder").get<std::string>();
     d.options.num_threads = j.at("num_threads").get<int>();
     if (j.contains("schema")) {

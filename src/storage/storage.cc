@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -132,6 +133,12 @@ int64_t ModifiedNs(const arrow::fs::FileInfo& info) {
 }
 
 }  // namespace
+
+bool IsSecretOption(std::string_view name) {
+  return std::ranges::find(kSecretOptions, name) != std::end(kSecretOptions);
+}
+
+bool HoldsSecrets(const std::string& uri) { return !SecretsOf(uri, {}).empty(); }
 
 void AddScheme(const std::string& scheme, SystemMaker make) {
   AddedSchemes& added = Added();

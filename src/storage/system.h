@@ -96,6 +96,10 @@ size_t QueryOf(std::string_view uri);
 std::string SchemeOf(std::string_view uri);
 /// What stands between "://" and "@", or empty.
 std::string UserInfoOf(std::string_view uri);
+/// The value of a storage option of this name is never shown or stored.
+bool IsSecretOption(std::string_view name);
+/// A password, a key or a signature stands in the URI.
+bool HoldsSecrets(const std::string& uri);
 /// The URI without user info and query.
 std::string WithoutCredentials(const std::string& uri);
 

@@ -130,7 +130,7 @@ Status Table::ListFiles(const std::vector<std::string>& paths) {
       fragments_.push_back(std::move(fragment));
     }
   }
-  ARROW_RETURN_NOT_OK(MarkDeleted(paths));
+  if (!options_.root.empty()) return NameBelowRoot();
   if (uris_.size() > 1) {
     const size_t below = CommonDirectory(fragments_).size();
     for (Fragment& fragment : fragments_) {
@@ -140,22 +140,18 @@ Status Table::ListFiles(const std::vector<std::string>& paths) {
   return Status::OK();
 }
 
-Status Table::MarkDeleted(const std::vector<std::string>& paths) {
-  if (options_.deleted_rows.empty()) return Status::OK();
-  std::map<std::string, Fragment*> by_path;
-  for (Fragment& fragment : fragments_) by_path[fragment.file.path] = &fragment;
-  for (const auto& [uri, rows] : options_.deleted_rows) {
-    std::string path;
-    ARROW_RETURN_NOT_OK(
-        storage::Storage::FromUri(uri, options_.storage_options, &path).status());
-    const auto found = by_path.find(path);
-    if (found == by_path.end()) {
-      return Error(ErrorKind::kInvalidArgument, "deleted_rows names " +
-                                                    storage_->Display(path) +
-                                                    ", which is none of the files");
+Status Table::NameBelowRoot() {
+  std::string root;
+  ARROW_RETURN_NOT_OK(
+      storage::Storage::FromUri(options_.root, options_.storage_options, &root).status());
+  if (!root.ends_with('/')) root += '/';
+  for (Fragment& fragment : fragments_) {
+    if (!fragment.file.path.starts_with(root)) {
+      return Error(ErrorKind::kInvalidArgument, storage_->Display(fragment.file.path) +
+                                                    " does not lie below the root " +
+                                                    storage_->Display(root));
     }
-    found->second->deleted = std::make_shared<const DeletedRows>(rows);
-    found->second->deleted_count = found->second->deleted->count();
+    fragment.relative_path = fragment.file.path.substr(root.size());
   }
   return Status::OK();
 }

@@ -69,8 +69,9 @@ struct TableOptions {
   /// The version `version` of the table at the one URI, as actions of a Delta log, which
   /// then need not be there. Empty: the table says itself what it is.
   std::string actions = {};
-  /// Row numbers that files do not have any more, by the files' URIs as given.
-  std::map<std::string, std::vector<int64_t>> deleted_rows = {};
+  /// The directory below which relative paths begin; empty: what was opened, or what all
+  /// files of a list have in common.
+  std::string root = {};
   /// Bytes of parsed footers kept; the rest is read again when needed.
   int64_t footer_cache_bytes = int64_t{64} << 20;
 };
@@ -163,8 +164,8 @@ class Table {
   /// The paths of `uris_`, on one storage.
   Result<std::vector<std::string>> ResolveUris();
   Status ListFiles(const std::vector<std::string>& paths);
+  Status NameBelowRoot();
   Status ReadPartitions();
-  Status MarkDeleted(const std::vector<std::string>& paths);
   /// Reads what the log says of a version.
   Status ReadLog(const delta::Log& log, base::Executor& executor);
   /// Takes the actions that were given for a version.

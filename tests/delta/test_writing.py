@@ -28,7 +28,10 @@ def rows_of(first: int, count: int) -> pa.Table:
             "text": pa.array([None if i % 5 == 0 else f"row {i}" for i in ids]),
             "day": pa.array([datetime.date(2026, 11, 1 + i % 3) for i in ids]),
             "at": pa.array(
-                [datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=i) for i in ids],
+                [
+                    datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=i)
+                    for i in ids
+                ],
                 pa.timestamp("us", "UTC"),
             ),
             "list": pa.array([[i, i + 1] for i in ids], pa.list_(pa.int32())),
@@ -42,7 +45,9 @@ def by_id(table: pa.Table) -> pa.Table:
 
 def test_others_read_each_version_as_we_do(tmp_path: pathlib.Path) -> None:
     uri = str(tmp_path / "t")
-    versions = [hr.write(rows_of(i * 10, 10), uri, mode="append").version for i in range(12)]
+    versions = [
+        hr.write(rows_of(i * 10, 10), uri, mode="append").version for i in range(12)
+    ]
     assert versions == list(range(12))
     assert (tmp_path / "t/_delta_log/00000000000000000010.checkpoint.parquet").exists()
     for version in (0, 5, 10, 11):
@@ -71,7 +76,9 @@ def test_partitions_and_overwrites_are_read_by_others(tmp_path: pathlib.Path) ->
 
 def test_types_that_delta_lacks_come_back(tmp_path: pathlib.Path) -> None:
     uri = str(tmp_path / "t")
-    table = pa.table({"a": pa.array([1, 2**32 - 1], pa.uint32()), "b": pa.array([3, 4], pa.uint8())})
+    table = pa.table(
+        {"a": pa.array([1, 2**32 - 1], pa.uint32()), "b": pa.array([3, 4], pa.uint8())}
+    )
     hr.write(table, uri)
     assert oracle.by_deltalake(uri, 0)["a"].to_pylist() == [1, 2**32 - 1]
     with hr.open(uri).loader(batch_size=2, shuffle=False) as loader:
@@ -158,14 +165,20 @@ def test_a_loader_goes_on_while_others_commit(tmp_path: pathlib.Path) -> None:
         seen += [i for batch in loader for i in batch["id"]]
     assert sorted(seen) == list(range(1000))
     with hr.open(uri).loader(batch_size=100, seed=3) as loader:
-        with pytest.raises(hr.errors.HeadraceError, match="table version: state 0, loader 1"):
+        with pytest.raises(
+            hr.errors.HeadraceError, match="table version: state 0, loader 1"
+        ):
             loader.load_state_dict(state)
 
 
 def append(uri: str, worker: int, commits: int) -> None:
     for i in range(commits):
         first = (worker * commits + i) * 3
-        hr.write(pa.table({"id": pa.array(range(first, first + 3), pa.int64())}), uri, mode="append")
+        hr.write(
+            pa.table({"id": pa.array(range(first, first + 3), pa.int64())}),
+            uri,
+            mode="append",
+        )
 
 
 def test_eight_processes_append_fifty_commits_each(tmp_path: pathlib.Path) -> None:
@@ -216,7 +229,9 @@ def test_a_killed_writer_leaves_whole_versions(tmp_path: pathlib.Path) -> None:
         assert hr.open(uri).to_arrow().num_rows == (version + 1) * 20
     assert points == 12
     hr.vacuum(uri, older_than=datetime.timedelta(0), dry_run=False)
-    version = hr.write(pa.table({"id": pa.array(range(20), pa.int64())}), uri, mode="append").version
+    version = hr.write(
+        pa.table({"id": pa.array(range(20), pa.int64())}), uri, mode="append"
+    ).version
     assert version is not None
     assert hr.open(uri).count_rows() == (version + 1) * 20
     log = tmp_path / "t/_delta_log"

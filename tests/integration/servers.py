@@ -100,10 +100,13 @@ def start_process(
 
 
 def wait_for(
-    ready: Callable[[], None], process: subprocess.Popen[bytes], folder: Path
+    ready: Callable[[], None],
+    process: subprocess.Popen[bytes],
+    folder: Path,
+    within: float = STARTS_WITHIN,
 ) -> None:
     """Asks until the server is ready; one that ends, or is never, is an error with its log."""
-    deadline = time.monotonic() + STARTS_WITHIN
+    deadline = time.monotonic() + within
     error: Exception | None = None
     while process.poll() is None and time.monotonic() < deadline:
         try:
