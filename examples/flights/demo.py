@@ -7,18 +7,23 @@ Everything is written below build/demo, which is removed first.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import headrace as hr
 import torch
-from lake import write_lake
+from lake import append_december, write_lake
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parents[1] / "build" / "demo"
 LAKE = FOLDER / "lake"
+CATALOG = FOLDER / "catalog.db"
+# What is trained on: a name, and the version that a tag names.
+PINNED = "catalog:demo.flights@train"
 TOLERANCE = 1e-6
 
 
@@ -30,11 +35,37 @@ def training(run: str, *flags: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         str(HERE / "train.py"),
-        str(LAKE),
+        PINNED,
         "--run",
         str(FOLDER / run),
     ]
     return subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
+
+
+def register() -> None:
+    """Gives the table a name, and its version one."""
+    os.environ["HEADRACE_CATALOG"] = str(CATALOG)
+    version = hr.open(str(LAKE)).version
+    assert version is not None
+    hr.catalog().add(
+        "demo.flights",
+        str(LAKE),
+        description="Flights out of New York in 2013, with the weather",
+        tags={"train": version},
+    )
+    print(hr.catalog().show("demo.flights"))
+
+
+def show_pinning() -> None:
+    """Appends a month, and shows which rows each version has."""
+    before = hr.open(PINNED).count_rows()
+    print(f"appended {append_december(LAKE):,} rows")
+    now = hr.open(str(LAKE))
+    print(f"the table is at version {now.version} with {now.count_rows():,} rows")
+    pinned = hr.open(PINNED)
+    print(f"{PINNED} is version {pinned.version} with {pinned.count_rows():,} rows")
+    if pinned.count_rows() != before or now.count_rows() == before:
+        raise SystemExit("the pinned version changed, or the new one did not")
 
 
 def finish(process: subprocess.Popen[str]) -> None:
@@ -79,14 +110,20 @@ def headrace() -> str:
 def main() -> None:
     begin = time.perf_counter()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    heading("Write the flights of 2013, with the weather, as a Hive-partitioned lake")
+    heading("Write the flights of 2013 up to November, with the weather, as a Delta table")
     print(f"{LAKE}: {write_lake(LAKE):,} rows")
+
+    heading("Give it a name in a catalog, and its version a tag")
+    register()
 
     heading("Train two epochs undisturbed")
     finish(training("undisturbed"))
 
     heading("Train again, and kill the process in the middle of the second epoch")
     kill_mid_epoch(training("resumed"))
+
+    heading("Append December: the run that was killed still sees its own version")
+    show_pinning()
 
     heading("Resume in a new process")
     finish(training("resumed", "--resume"))

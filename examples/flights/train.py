@@ -3,7 +3,7 @@
     python train.py build/lake --run build/run
     python train.py build/lake --run build/run --resume
 
-Trains on January to October and tests on November and December. Every so many steps a
+Trains on January to October and tests on the months after. Every so many steps a
 checkpoint is put into the run's folder: model, optimizer, and the loader's position. With
 --resume, training goes on from it as if it had never stopped: the last weights are the same.
 """
@@ -63,10 +63,10 @@ COUNTED = {
 }
 
 
-def flights(lake: Path, months: str) -> hr.Dataset:
+def flights(lake: str, months: str) -> hr.Dataset:
     """The flights that arrived in some months: "x", the counted columns and "arr_delay"."""
     return (
-        hr.open(str(lake))
+        hr.open(lake)
         .select(*COUNTED, *MEASURED, "arr_delay")
         .where(f"arr_delay is not null and {months}")
         .nulls({name: hr.fill(centre) for name, (centre, _) in MEASURED.items()})
@@ -164,7 +164,7 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((ranks[late].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def test(model: Model, lake: Path) -> tuple[float, int]:
+def test(model: Model, lake: str) -> tuple[float, int]:
     """AUC on the months that the model has not seen, and their flights."""
     data = flights(lake, "month >= 11")
     scores, labels = [], []
@@ -180,7 +180,7 @@ def test(model: Model, lake: Path) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("lake", type=Path, help="what lake.py wrote")
+    parser.add_argument("lake", help="what lake.py wrote: a path, or a name in a catalog")
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")

@@ -78,21 +78,36 @@ std::ostream& operator<<(std::ostream& out, Fault fault) {
   return out;
 }
 
+void Faults::Forget() {
+  counts_.clear();
+  calls_ = death_ = 0;
+  struck_ = armed_ = false;
+}
+
 void Faults::Arm(Call call, Fault fault, bool lasting) {
   std::lock_guard lock(mutex_);
-  counts_.clear();
-  struck_ = false;
+  Forget();
   armed_ = true;
   lasting_ = lasting;
   call_ = std::move(call);
   fault_ = fault;
 }
 
+void Faults::ArmDeath(int64_t nth, Fault fault) {
+  std::lock_guard lock(mutex_);
+  Forget();
+  death_ = nth;
+  fault_ = fault;
+}
+
 void Faults::Disarm() {
   std::lock_guard lock(mutex_);
-  counts_.clear();
-  struck_ = false;
-  armed_ = false;
+  Forget();
+}
+
+int64_t Faults::calls() const {
+  std::lock_guard lock(mutex_);
+  return calls_;
 }
 
 bool Faults::struck() const {
@@ -110,8 +125,14 @@ Result<Faults::Strike> Faults::Enter(Operation operation, const std::string& pat
   {
     std::lock_guard lock(mutex_);
     const int64_t nth = ++counts_[{operation, path}];
-    if (!armed_ || operation != call_.operation || path != call_.path) return strike;
-    if (nth < call_.nth || (nth > call_.nth && !lasting_)) return strike;
+    ++calls_;
+    if (death_ > 0) {
+      if (calls_ > death_) return Status::IOError("struck: dead");
+      if (calls_ < death_) return strike;
+    } else {
+      if (!armed_ || operation != call_.operation || path != call_.path) return strike;
+      if (nth < call_.nth || (nth > call_.nth && !lasting_)) return strike;
+    }
     struck_ = true;
     strike = {true, fault_};
   }

@@ -63,6 +63,9 @@ class Faults {
   /// Forgets what was counted; `fault` will become of `call`, once, or each time from the
   /// `nth` on if it is `lasting`, as with a file that is damaged where it lies.
   void Arm(Call call, Fault fault, bool lasting = false);
+  /// Forgets what was counted; `fault` will become of the `nth` call of all, and all
+  /// after it fail: to storage, the process that makes them has died there.
+  void ArmDeath(int64_t nth, Fault fault);
   /// Forgets what was counted; nothing will be struck.
   void Disarm();
 
@@ -70,6 +73,8 @@ class Faults {
   bool struck() const;
   /// How often each call was made: `nth` is the last.
   std::map<std::pair<Operation, std::string>, int64_t> counts() const;
+  /// Of all kinds.
+  int64_t calls() const;
   /// Files that were opened and are still held.
   int64_t open_files() const { return open_files_; }
 
@@ -85,6 +90,8 @@ class Faults {
     /// An error if it was hit: to be asked when what writes has been done.
     Status Lost() const;
   };
+  /// REQUIRES: mutex_ is held.
+  void Forget();
   static bool IsPossible(Operation operation, Fault fault);
 
   /// Counts a call. Waits if it is to be late; an error if it is to fail.
@@ -92,6 +99,8 @@ class Faults {
 
   mutable std::mutex mutex_;
   std::map<std::pair<Operation, std::string>, int64_t> counts_;
+  int64_t calls_ = 0;
+  int64_t death_ = 0;  // the call of all that is struck; 0: none
   bool armed_ = false;
   bool lasting_ = false;
   bool struck_ = false;
