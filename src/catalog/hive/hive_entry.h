@@ -4,11 +4,10 @@
 
 #include <headrace/catalog.h>
 #include <headrace/result.h>
+#include <hive_metastore_types.h>
 
 #include <map>
 #include <string>
-
-#include "hive_metastore_types.h"
 
 namespace headrace::catalog {
 

@@ -2,13 +2,12 @@
 /// Calls to a Hive Metastore, with our errors and time-outs.
 #pragma once
 
+#include <ThriftHiveMetastore.h>
 #include <headrace/result.h>
 
 #include <functional>
 #include <string>
 #include <vector>
-
-#include "ThriftHiveMetastore.h"
 
 namespace headrace::catalog {
 

@@ -80,7 +80,7 @@ class SqliteCatalogTest : public ::testing::Test {
   }
 
   TempDir dir_;
-  std::string path_ = dir_.path() + "/home/of/catalog.db";
+  std::string path_ = dir_.path() + "/folders/of/catalog.db";
 };
 
 TEST_F(SqliteCatalogTest, GivesBackAllThatWasAdded) {
@@ -101,7 +101,7 @@ TEST_F(SqliteCatalogTest, IsEmptyAndMakesNoFileUntilSomethingIsAdded) {
   EXPECT_EQ(KindOfFailure(catalog->Show("prod.flights").status()), ErrorKind::kNotFound);
   EXPECT_EQ(KindOfFailure(catalog->Tag("prod.flights", "a", 1)), ErrorKind::kNotFound);
   EXPECT_EQ(KindOfFailure(catalog->Remove("prod.flights")), ErrorKind::kNotFound);
-  EXPECT_FALSE(std::filesystem::exists(dir_.path() + "/home"));
+  EXPECT_FALSE(std::filesystem::exists(dir_.path() + "/folders"));
 }
 
 TEST_F(SqliteCatalogTest, IsReadableByItsOwnerAlone) {
@@ -109,7 +109,7 @@ TEST_F(SqliteCatalogTest, IsReadableByItsOwnerAlone) {
   struct stat file{};
   struct stat folder{};
   ASSERT_EQ(stat(path_.c_str(), &file), 0);
-  ASSERT_EQ(stat((dir_.path() + "/home").c_str(), &folder), 0);
+  ASSERT_EQ(stat((dir_.path() + "/folders").c_str(), &folder), 0);
   EXPECT_EQ(file.st_mode & 0777, 0600U);
   EXPECT_EQ(folder.st_mode & 0777, 0700U);
 }
