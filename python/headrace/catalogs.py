@@ -202,8 +202,10 @@ class Catalog:
         where : str, optional
             A filter of the rows. A Hive Metastore is asked only for partitions that it does
             not rule out, so that others are not even listed.
-        storage_options, partition_types, schema
+        storage_options, partition_types : dict of str to str, optional
             As for `headrace.open`; they go before what the catalog says.
+        schema : Schema, optional
+            As for `headrace.open`.
 
         Returns
         -------

@@ -90,6 +90,20 @@ TEST(Catalog, OpensTheRowsThatAFilterLeaves) {
   EXPECT_EQ(Check(Check(OpenTable(*catalog, "numbers", {}, "x >= 8")).CountRows()), 2);
 }
 
+TEST(Catalog, ReadsPartitionColumnsBelowTheRootOfAList) {
+  const testing::TempDir dir;
+  testing::WriteParquet(dir / "numbers/k=1/j=1/a.parquet", testing::Numbers(0, 10));
+  testing::WriteParquet(dir / "numbers/k=1/j=2/a.parquet", testing::Numbers(10, 5));
+  OpenOptions options;
+  options.root = dir / "numbers";
+  const Dataset one = Check(Dataset::Open(dir / "numbers/k=1/j=2", options));
+  EXPECT_THAT(one.schema()->field_names(), ElementsAre("x", "k", "j"));
+  EXPECT_EQ(Check(Dataset::FromJson(one.ToJson())).fingerprint(), one.fingerprint());
+  options.root = dir / "elsewhere";
+  const Status refused = Dataset::Open(dir / "numbers", options).status();
+  EXPECT_EQ(KindOfFailure(refused), ErrorKind::kInvalidArgument);
+}
+
 TEST(Catalog, IsAskedForWhereANameIsGiven) {
   const Status opened = Dataset::Open("catalog:prod.flights").status();
   EXPECT_EQ(KindOfFailure(opened), ErrorKind::kInvalidArgument);

@@ -25,6 +25,8 @@ import servers
 
 HERE = Path(__file__).parent
 JARS = Path(sysconfig.get_path("purelib")) / "pyspark/jars"
+# For programs that live for a minute.
+QUICK = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
 TABLES = [
     "CREATE DATABASE prod",
@@ -62,7 +64,11 @@ class Spark:
                 stderr=log,
                 cwd=folder,
                 text=True,
-                env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
+                env={
+                    **os.environ,
+                    "SPARK_LOCAL_IP": "127.0.0.1",
+                    "JAVA_TOOL_OPTIONS": " ".join(QUICK),
+                },
             )  # fmt: skip
         if self._answer() != "ready\n":
             raise RuntimeError((folder / "spark.txt").read_text()[-4000:])
@@ -105,7 +111,8 @@ def running(folder: Path) -> Iterator[Metastore]:
     assert shutil.which("java"), "java is not installed; to install it: tools/setup.sh"
     (port,) = servers.free_ports(1)
     process = servers.start_process(
-        ["java", "-Xmx512m", "-cp", f"{JARS}/*", HERE / "Hms.java", port, folder], folder
+        ["java", *QUICK, "-Xmx512m", "-cp", f"{JARS}/*", HERE / "Hms.java", port, folder],
+        folder,
     )
 
     def ready() -> None:

@@ -86,6 +86,8 @@ class HiveCatalog final : public Catalog {
   Result<CatalogLocation> DoLocate(const CatalogEntry& entry,
                                    std::string_view where) const override;
 
+  // Puts a table in the place of one that is there.
+  Status Replace(const CatalogEntry& entry, hive::Table table);
   Result<hive::Table> TableOf(const std::string& name) const;
   // Reads, changes and writes a table, anew where another process wrote it meanwhile.
   template <typename Change>
@@ -128,6 +130,21 @@ Status HiveCatalog::Alter(const std::string& name, const Change& change) {
   return done;
 }
 
+Status HiveCatalog::Replace(const CatalogEntry& entry, hive::Table table) {
+  ARROW_ASSIGN_OR_RAISE(const hive::Table there, TableOf(entry.name));
+  if (PartitionKeys(there) == PartitionKeys(table)) {
+    return Alter(entry.name, [&](hive::Table* each) { return Describe(entry, each); });
+  }
+  // No metastore alters them: the table is made anew.
+  const CatalogEntry before = EntryOf(there);
+  for (const auto& [tag, version] : before.tags) {
+    if (!entry.tags.contains(tag)) SetTag(tag, version, &table);
+  }
+  table.createTime = there.createTime;
+  ARROW_RETURN_NOT_OK(metastore_.Drop(there.dbName, there.tableName));
+  return metastore_.Create(table);
+}
+
 Status HiveCatalog::DoAdd(const CatalogEntry& entry, bool replace) {
   ARROW_ASSIGN_OR_RAISE(const HiveName name, ParseName(entry.name));
   hive::Table table;
@@ -140,7 +157,7 @@ Status HiveCatalog::DoAdd(const CatalogEntry& entry, bool replace) {
   if (created.ok()) return created;
   if (KindOf(created) == ErrorKind::kConflict) {
     if (!replace) return NameTaken(uri(), entry.name);
-    return Alter(entry.name, [&](hive::Table* there) { return Describe(entry, there); });
+    return Replace(entry, std::move(table));
   }
   ARROW_ASSIGN_OR_RAISE(const auto databases, metastore_.Databases());
   if (std::ranges::count(databases, name.database) > 0) return created;
