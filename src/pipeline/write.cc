@@ -128,9 +128,9 @@ Result<WriteSummary> WriteParquet(arrow::RecordBatchReader* data, const std::str
                         writer::StoredRows::Make(*data->schema(), options.schema,
                                                  writer::TypeRules::kParquet));
   ARROW_ASSIGN_OR_RAISE(const Target target, Target::Find(uri, options));
-  ARROW_ASSIGN_OR_RAISE(
-      Written written,
-      WriteFiles(data, std::move(rows), options, *target.storage, target.root, progress));
+  ARROW_ASSIGN_OR_RAISE(pipeline::Written written,
+                        pipeline::WriteFiles(data, std::move(rows), options,
+                                             *target.storage, target.root, progress));
   const auto replaced = target.Replaced(options, written.files);
   for (const std::string& path : replaced) {
     ARROW_RETURN_NOT_OK(target.storage->Delete(path));

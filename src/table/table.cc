@@ -80,9 +80,10 @@ Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>&
   }
   if (options.version || options.as_of_ms) {
     return Error(ErrorKind::kInvalidArgument,
-                 table->DisplayUri() +
-                     " has no versions, as it is no Delta table: open it without "
-                     "version and as_of");
+                 table->DisplayUri() + " has no versions, as it is no Delta table, and " +
+                     (options.version ? "version " + std::to_string(*options.version)
+                                      : std::string("as_of")) +
+                     " was asked for: open it without");
   }
   ARROW_RETURN_NOT_OK(table->ListFiles(paths));
   ARROW_RETURN_NOT_OK(table->ReadPartitions());
