@@ -30,7 +30,10 @@ const std::map<std::string, TypePtr>& Primitives() {
   return types;
 }
 
-Result<TypePtr> TypeOf(const ordered_json& type);
+// More types inside of one another are no schema, but an attempt to have our stack.
+constexpr int kDepthMax = 100;
+
+Result<TypePtr> TypeOf(const ordered_json& type, int depth);
 
 Result<TypePtr> PrimitiveOf(const std::string& name) {
   const auto found = Primitives().find(name);
@@ -43,9 +46,9 @@ Result<TypePtr> PrimitiveOf(const std::string& name) {
   return Error(ErrorKind::kUnsupported, "the type \"" + name + "\" is not known");
 }
 
-Result<std::shared_ptr<arrow::Field>> FieldOf(const ordered_json& field) {
+Result<std::shared_ptr<arrow::Field>> FieldOf(const ordered_json& field, int depth) {
   const std::string name = field.at("name").get<std::string>();
-  auto type = TypeOf(field.at("type"));
+  auto type = TypeOf(field.at("type"), depth);
   if (!type.ok()) return WithContext(type.status(), "column \"" + name + "\"");
   std::shared_ptr<arrow::KeyValueMetadata> metadata;
   if (field.contains("metadata") && !field.at("metadata").empty()) {
@@ -57,24 +60,28 @@ Result<std::shared_ptr<arrow::Field>> FieldOf(const ordered_json& field) {
   return arrow::field(name, *type, field.at("nullable").get<bool>(), metadata);
 }
 
-Result<TypePtr> TypeOf(const ordered_json& type) {
+Result<TypePtr> TypeOf(const ordered_json& type, int depth) {
+  if (depth > kDepthMax) {
+    return Error(ErrorKind::kUnsupported, "types lie inside of one another more than " +
+                                              std::to_string(kDepthMax) + " deep");
+  }
   if (type.is_string()) return PrimitiveOf(type.get<std::string>());
   const std::string kind = type.at("type").get<std::string>();
   if (kind == "struct") {
     arrow::FieldVector fields;
     for (const ordered_json& field : type.at("fields")) {
-      ARROW_ASSIGN_OR_RAISE(fields.emplace_back(), FieldOf(field));
+      ARROW_ASSIGN_OR_RAISE(fields.emplace_back(), FieldOf(field, depth + 1));
     }
     return arrow::struct_(std::move(fields));
   }
   if (kind == "array") {
-    ARROW_ASSIGN_OR_RAISE(auto element, TypeOf(type.at("elementType")));
+    ARROW_ASSIGN_OR_RAISE(auto element, TypeOf(type.at("elementType"), depth + 1));
     return arrow::list(
         arrow::field("element", element, type.at("containsNull").get<bool>()));
   }
   if (kind == "map") {
-    ARROW_ASSIGN_OR_RAISE(auto key, TypeOf(type.at("keyType")));
-    ARROW_ASSIGN_OR_RAISE(auto value, TypeOf(type.at("valueType")));
+    ARROW_ASSIGN_OR_RAISE(auto key, TypeOf(type.at("keyType"), depth + 1));
+    ARROW_ASSIGN_OR_RAISE(auto value, TypeOf(type.at("valueType"), depth + 1));
     return std::make_shared<arrow::MapType>(
         std::move(key),
         arrow::field("value", value, type.at("valueContainsNull").get<bool>()));
@@ -162,7 +169,7 @@ Result<std::shared_ptr<arrow::Schema>> FromDeltaSchema(const std::string& json,
                                                        const std::string& path) {
   try {
     ARROW_ASSIGN_OR_RAISE(auto type, [&]() -> Result<TypePtr> {
-      auto parsed = TypeOf(ordered_json::parse(json));
+      auto parsed = TypeOf(ordered_json::parse(json), 0);
       if (!parsed.ok()) return WithContext(parsed.status(), path);
       return parsed;
     }());
