@@ -195,7 +195,7 @@ def main() -> None:
     model = train(args)
     torch.save(model.state_dict(), args.run / "weights.pt")
     score, rows = test(model, args.lake)
-    print(f"AUC {score:.4f} on {rows:,} flights of November and December", flush=True)
+    print(f"AUC {score:.4f} on {rows:,} flights of the months after October", flush=True)
 
 
 if __name__ == "__main__":
