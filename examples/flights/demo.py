@@ -110,7 +110,9 @@ def headrace() -> str:
 def main() -> None:
     begin = time.perf_counter()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    heading("Write the flights of 2013 up to November, with the weather, as a Delta table")
+    heading(
+        "Write the flights of 2013 up to November, with the weather, as a Delta table"
+    )
     print(f"{LAKE}: {write_lake(LAKE):,} rows")
 
     heading("Give it a name in a catalog, and its version a tag")

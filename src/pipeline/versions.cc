@@ -1,4 +1,4 @@
-#include "headrace/versions.h"
+#include <headrace/versions.h>
 
 #include <algorithm>
 #include <chrono>

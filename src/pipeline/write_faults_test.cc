@@ -81,7 +81,9 @@ TEST_F(WriteFaults, DyingAtAnyCallLeavesWholeVersions) {
       ++points;
       // A commit may stand though its answer was lost; one that was told of stands.
       EXPECT_LE(after, before + 1) << fault << " at call " << nth;
-      if (written.ok()) EXPECT_EQ(after, before + 1) << fault << " at call " << nth;
+      if (written.ok()) {
+        EXPECT_EQ(after, before + 1) << fault << " at call " << nth;
+      }
     }
   }
   std::cout << "died at " << points << " points\n";

@@ -71,15 +71,15 @@ std::string Text(const T& value) {
 
 std::string LoaderState::ToJson() const {
   json state{{"format", kFormat},
-              {"table_format", table_format},
-              {"fingerprint", fingerprint},
-              {"filter", filter},
-              {"shuffle", shuffle},
-              {"seed", seed},
-              {"streams", streams},
-              {"shuffle_window_rows", shuffle_window_rows},
-              {"epoch", epoch},
-              {"samples", samples}};
+             {"table_format", table_format},
+             {"fingerprint", fingerprint},
+             {"filter", filter},
+             {"shuffle", shuffle},
+             {"seed", seed},
+             {"streams", streams},
+             {"shuffle_window_rows", shuffle_window_rows},
+             {"epoch", epoch},
+             {"samples", samples}};
   if (table_version) state["table_version"] = *table_version;
   return state.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -25,7 +25,9 @@ def rows_of(first: int, count: int) -> pa.Table:
         {
             "id": pa.array(ids, pa.int64()),
             "x": pa.array([i * 0.5 for i in ids], pa.float64()),
-            "text": pa.array([None if i % 5 == 0 else f"row {i}" for i in ids], pa.string()),
+            "text": pa.array(
+                [None if i % 5 == 0 else f"row {i}" for i in ids], pa.string()
+            ),
             "day": pa.array([datetime.date(2026, 11, 1 + i % 3) for i in ids]),
             "at": pa.array(
                 [
@@ -178,11 +180,9 @@ def test_a_loader_goes_on_while_others_commit(tmp_path: pathlib.Path) -> None:
         loader.load_state_dict(state)
         seen += [i for batch in loader for i in batch["id"]]
     assert sorted(seen) == list(range(1000))
-    with hr.open(uri).select("id").loader(batch_size=100, seed=3) as loader:
-        with pytest.raises(
-            hr.errors.HeadraceError, match="table version: state 0, loader 1"
-        ):
-            loader.load_state_dict(state)
+    wrong = pytest.raises(hr.HeadraceError, match="table version: state 0, loader 1")
+    with hr.open(uri).select("id").loader(batch_size=100, seed=3) as loader, wrong:
+        loader.load_state_dict(state)
 
 
 def append(uri: str, worker: int, commits: int) -> None:

@@ -2,12 +2,12 @@
 /// Checkpoints in Parquet, back to actions.
 #pragma once
 
+#include <arrow/io/interfaces.h>
 #include <headrace/result.h>
 
 #include <memory>
 #include <string>
 
-#include "arrow/io/interfaces.h"
 #include "table/delta/actions.h"
 
 namespace headrace::table::delta {
