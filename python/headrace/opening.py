@@ -48,15 +48,15 @@ def open(
     schema : Schema, optional
         Fields of columns, dotted names included, whose files do not say how their cells
         are encoded, or say it otherwise. Columns that it does not name stay as they are.
-    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, optional
-        Where the paths lie, instead of what their URIs say; it is used by many threads,
-        kept until the process ends, and read only. Datasets on it are pickled for this
-        process alone.
     version : int, optional
         Which version of a Delta table.
     as_of : str or datetime, optional
         The last version committed by a time, such as ``"2026-11-01T00:00Z"``; UTC if it
         names no offset.
+    filesystem : fsspec.AbstractFileSystem or pyarrow.fs.FileSystem, optional
+        Where the paths lie, instead of what their URIs say; it is used by many threads,
+        kept until the process ends, and read only. Datasets on it are pickled for this
+        process alone.
 
     Returns
     -------

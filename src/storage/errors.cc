@@ -31,12 +31,14 @@ ErrorKind KindOfStorage(const Status& status, const std::string& path) {
   const std::string text = WithoutPath(status.message(), path);
   if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId",
                       "INVALID_ACCESS_KEY_ID", "SignatureDoesNotMatch",
-                      "AuthenticationFailed", "Authorization", "Permission denied",
-                      "PERMISSION_DENIED", "UNAUTHENTICATED", "HTTP status 403"})) {
+                      "SIGNATURE_DOES_NOT_MATCH", "AuthenticationFailed", "Authorization",
+                      "Permission denied", "PERMISSION_DENIED", "UNAUTHENTICATED",
+                      "HTTP status 403"})) {
     return ErrorKind::kDenied;
   }
   if (Mentions(text, {"NoSuchBucket", "NO_SUCH_BUCKET", "NoSuchKey", "NOT_FOUND",
-                      "does not exist", "Path does not exist", "No such file"})) {
+                      "does not exist", "Path does not exist", "No such file",
+                      "HTTP status 404"})) {
     return ErrorKind::kNotFound;
   }
   return KindOf(status);

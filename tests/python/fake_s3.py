@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 URI = "s3://bucket/table.parquet"
+EMPTY_LISTING = (
+    b"<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount>"
+    b"<IsTruncated>false</IsTruncated></ListBucketResult>"
+)
 
 
 class FakeS3:
@@ -69,7 +73,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.object.hold()
-        self.do_HEAD()
+        if "list-type" in self.path:  # nothing lies below the object
+            self.answer(EMPTY_LISTING)
+        else:
+            self.do_HEAD()
 
     def part(self) -> bytes:
         content = self.server.object.content

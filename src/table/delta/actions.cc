@@ -1,100 +1,108 @@
 #include "table/delta/actions.h"
 
-#include <simdjson.h>
-
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "table/delta/json_depth.h"
 
 namespace headrace::table::delta {
 namespace {
 
+using nlohmann::json;
 using nlohmann::ordered_json;
-using simdjson::dom::element;
-using simdjson::dom::object;
 
-// simdjson's errors are thrown by what follows, and caught by ParseActions alone.
+// What is no action is thrown by the accessors that follow, and caught by ParseActions
+// alone.
 
-std::string TextOf(const element& value) {
-  return std::string(std::string_view(value.get_string()));
+const std::string& TextOf(const json& value) {
+  return value.get_ref<const std::string&>();
 }
 
 // The member, if it is there and not null.
-std::optional<element> Find(const object& from, std::string_view name) {
-  element found;
-  if (from.at_key(name).get(found) != simdjson::SUCCESS || found.is_null()) return {};
-  return found;
+const json* Find(const json& from, const char* name) {
+  const auto found = from.find(name);
+  return found == from.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::string Text(const object& from, std::string_view name) {
-  const auto found = Find(from, name);
-  return found ? TextOf(*found) : "";
+std::string Text(const json& from, const char* name) {
+  const json* found = Find(from, name);
+  return found != nullptr ? TextOf(*found) : "";
 }
 
 // Engines write integers as such, and some as numbers with a fraction of 0.
-int64_t IntegerOf(const element& value) {
-  int64_t integer = 0;
-  if (value.get(integer) == simdjson::SUCCESS) return integer;
-  return static_cast<int64_t>(double(value.get_double()));
+int64_t IntegerOf(const json& value) {
+  if (!value.is_number_float()) return value.get<int64_t>();
+  constexpr double kMost = 9e18;
+  const auto real = value.get<double>();
+  return real > -kMost && real < kMost ? static_cast<int64_t>(real) : 0;
 }
 
-std::optional<int64_t> Integer(const object& from, std::string_view name) {
-  const auto found = Find(from, name);
-  if (!found) return {};
+std::optional<int64_t> Integer(const json& from, const char* name) {
+  const json* found = Find(from, name);
+  if (found == nullptr) return {};
   return IntegerOf(*found);
 }
 
-bool Flag(const object& from, std::string_view name, bool otherwise) {
-  const auto found = Find(from, name);
-  return found ? bool(found->get_bool()) : otherwise;
+bool Flag(const json& from, const char* name, bool otherwise) {
+  const json* found = Find(from, name);
+  return found != nullptr ? found->get<bool>() : otherwise;
 }
 
-std::map<std::string, std::string> Texts(const object& from, std::string_view name) {
+const json& ObjectOf(const json& value) {
+  (void)value.get_ref<const json::object_t&>();
+  return value;
+}
+
+std::map<std::string, std::string> Texts(const json& from, const char* name) {
   std::map<std::string, std::string> texts;
-  const auto found = Find(from, name);
-  if (!found) return texts;
-  for (const auto& [key, value] : object(found->get_object())) {
-    if (!value.is_null()) texts[std::string(key)] = TextOf(value);
+  const json* found = Find(from, name);
+  if (found == nullptr) return texts;
+  for (const auto& [key, value] : ObjectOf(*found).items()) {
+    if (!value.is_null()) texts[key] = TextOf(value);
   }
   return texts;
 }
 
-std::vector<std::string> List(const object& from, std::string_view name) {
+std::vector<std::string> List(const json& from, const char* name) {
   std::vector<std::string> list;
-  const auto found = Find(from, name);
-  if (!found) return list;
-  for (const element& value : found->get_array()) list.push_back(TextOf(value));
+  const json* found = Find(from, name);
+  if (found == nullptr) return list;
+  for (const json& value : found->get_ref<const json::array_t&>()) {
+    list.push_back(TextOf(value));
+  }
   return list;
 }
 
-std::string Json(const object& from, std::string_view name) {
-  const auto found = Find(from, name);
-  return found ? simdjson::minify(*found) : "";
+std::string Json(const json& from, const char* name) {
+  const json* found = Find(from, name);
+  return found != nullptr ? found->dump(-1, ' ', false, json::error_handler_t::replace)
+                          : "";
 }
 
-std::optional<DeletionVector> VectorOf(const object& action) {
+std::optional<DeletionVector> VectorOf(const json& action) {
   const auto found = Find(action, "deletionVector");
   if (!found) return {};
-  const object from = found->get_object();
+  const json& from = ObjectOf(*found);
   DeletionVector vector;
-  const std::string storage = TextOf(from["storageType"]);
+  const std::string storage = TextOf(from.at("storageType"));
   vector.storage = storage.size() == 1 ? storage[0] : '?';
-  vector.path_or_bytes = TextOf(from["pathOrInlineDv"]);
+  vector.path_or_bytes = TextOf(from.at("pathOrInlineDv"));
   vector.offset = Integer(from, "offset");
-  vector.size = IntegerOf(from["sizeInBytes"]);
-  vector.cardinality = IntegerOf(from["cardinality"]);
+  vector.size = IntegerOf(from.at("sizeInBytes"));
+  vector.cardinality = IntegerOf(from.at("cardinality"));
   return vector;
 }
 
-AddFile AddOf(const object& from) {
+AddFile AddOf(const json& from) {
   AddFile add;
-  add.file.path = UnescapePath(std::string_view(from["path"].get_string()));
+  add.file.path = UnescapePath(TextOf(from.at("path")));
   if (const auto values = Find(from, "partitionValues")) {
-    for (const auto& [key, value] : object(values->get_object())) {
-      auto& stored = add.file.partition_values[std::string(key)];
+    for (const auto& [key, value] : ObjectOf(*values).items()) {
+      auto& stored = add.file.partition_values[key];
       if (!value.is_null()) stored = TextOf(value);
     }
   }
-  add.file.size = IntegerOf(from["size"]);
+  add.file.size = IntegerOf(from.at("size"));
   add.file.modified_ms = Integer(from, "modificationTime").value_or(0);
   add.file.stats = Text(from, "stats");
   add.deletion_vector = VectorOf(from);
@@ -103,37 +111,37 @@ AddFile AddOf(const object& from) {
   return add;
 }
 
-RemoveFile RemoveOf(const object& from) {
+RemoveFile RemoveOf(const json& from) {
   RemoveFile remove;
-  remove.path = UnescapePath(std::string_view(from["path"].get_string()));
+  remove.path = UnescapePath(TextOf(from.at("path")));
   remove.deletion_vector = VectorOf(from);
   remove.deleted_ms = Integer(from, "deletionTimestamp").value_or(0);
   remove.data_change = Flag(from, "dataChange", true);
   return remove;
 }
 
-Protocol ProtocolOf(const object& from) {
+Protocol ProtocolOf(const json& from) {
   Protocol protocol;
-  protocol.reader_version = static_cast<int>(IntegerOf(from["minReaderVersion"]));
-  protocol.writer_version = static_cast<int>(IntegerOf(from["minWriterVersion"]));
+  protocol.reader_version = static_cast<int>(IntegerOf(from.at("minReaderVersion")));
+  protocol.writer_version = static_cast<int>(IntegerOf(from.at("minWriterVersion")));
   protocol.reader_features = List(from, "readerFeatures");
   protocol.writer_features = List(from, "writerFeatures");
   return protocol;
 }
 
-Metadata MetadataOf(const object& from) {
+Metadata MetadataOf(const json& from) {
   Metadata metadata;
-  metadata.id = TextOf(from["id"]);
+  metadata.id = TextOf(from.at("id"));
   metadata.name = Text(from, "name");
   metadata.description = Text(from, "description");
-  metadata.schema = TextOf(from["schemaString"]);
+  metadata.schema = TextOf(from.at("schemaString"));
   metadata.partition_columns = List(from, "partitionColumns");
   metadata.configuration = Texts(from, "configuration");
   metadata.created_ms = Integer(from, "createdTime");
   return metadata;
 }
 
-CommitInfo CommitInfoOf(const object& from) {
+CommitInfo CommitInfoOf(const json& from) {
   CommitInfo info;
   info.timestamp_ms = Integer(from, "timestamp");
   info.in_commit_timestamp_ms = Integer(from, "inCommitTimestamp");
@@ -145,15 +153,15 @@ CommitInfo CommitInfoOf(const object& from) {
 }
 
 // The format of a table's files, if it is another than Parquet.
-std::string OtherFormat(std::string_view name, const object& from) {
+std::string OtherFormat(std::string_view name, const json& from) {
   if (name != "metaData") return "";
   const auto format = Find(from, "format");
   const std::string provider =
-      format ? Text(object(format->get_object()), "provider") : "";
+      format != nullptr ? Text(ObjectOf(*format), "provider") : "";
   return provider == "parquet" ? "" : provider;
 }
 
-void AddAction(std::string_view name, const object& from, Actions* actions) {
+void AddAction(std::string_view name, const json& from, Actions* actions) {
   if (name == "add") {
     actions->adds.push_back(AddOf(from));
   } else if (name == "remove") {
@@ -165,13 +173,15 @@ void AddAction(std::string_view name, const object& from, Actions* actions) {
   } else if (name == "commitInfo") {
     actions->commit_info = CommitInfoOf(from);
   } else if (name == "txn") {
-    actions->applications.push_back({TextOf(from["appId"]), IntegerOf(from["version"]),
+    actions->applications.push_back({TextOf(from.at("appId")),
+                                     IntegerOf(from.at("version")),
                                      Integer(from, "lastUpdated")});
   } else if (name == "domainMetadata") {
-    actions->domains.push_back({TextOf(from["domain"]), Text(from, "configuration"),
+    actions->domains.push_back({TextOf(from.at("domain")), Text(from, "configuration"),
                                 Flag(from, "removed", false)});
   } else if (name == "sidecar") {
-    actions->sidecars.push_back({TextOf(from["path"]), IntegerOf(from["sizeInBytes"])});
+    actions->sidecars.push_back(
+        {TextOf(from.at("path")), IntegerOf(from.at("sizeInBytes"))});
   }
 }
 
@@ -212,7 +222,6 @@ std::string Metadata::Property(const std::string& property,
 
 Result<Actions> ParseActions(std::string_view lines, const std::string& where) {
   Actions actions;
-  simdjson::dom::parser parser;
   int64_t number = 0;
   while (!lines.empty()) {
     const size_t end = std::min(lines.find('\n'), lines.size());
@@ -220,18 +229,22 @@ Result<Actions> ParseActions(std::string_view lines, const std::string& where) {
     lines.remove_prefix(std::min(end + 1, lines.size()));
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (IsTooDeep(line)) {
+      return Error(ErrorKind::kUnsupported, where + ": line " + std::to_string(number) +
+                                                " is nested more than 100 deep");
+    }
     try {
-      const object action = parser.parse(line.data(), line.size()).get_object();
-      for (const auto& [name, value] : action) {
+      const json action = json::parse(line);
+      for (const auto& [name, value] : ObjectOf(action).items()) {
         if (!value.is_object()) continue;
-        AddAction(name, value.get_object(), &actions);
-        if (const auto format = OtherFormat(name, value.get_object()); !format.empty()) {
+        AddAction(name, value, &actions);
+        if (const auto format = OtherFormat(name, value); !format.empty()) {
           return Error(ErrorKind::kUnsupported,
                        where + ": the table's files are \"" + format +
                            "\", expected parquet: copy it to a table of Parquet");
         }
       }
-    } catch (const simdjson::simdjson_error& e) {
+    } catch (const json::exception& e) {
       return Error(ErrorKind::kCorrupt,
                    where + ": line " + std::to_string(number) +
                        " is no action of a Delta log (" + e.what() +

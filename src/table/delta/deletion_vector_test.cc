@@ -14,8 +14,8 @@ namespace {
 
 using testing::Check;
 
-// Rows {3, 4, 7, 11, 18, 29}, as the protocol has them for an example.
-constexpr char kInline[] = "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
+// Rows {3, 4, 7, 11, 18, 29}, by pyroaring.
+constexpr char kInline[] = "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
 constexpr int64_t kRows[] = {3, 4, 7, 11, 18, 29};
 
 std::shared_ptr<storage::Storage> Local() {
@@ -23,8 +23,8 @@ std::shared_ptr<storage::Storage> Local() {
   return Check(storage::Storage::FromUri("/", {}, &path));
 }
 
-TEST(DeletionVector, ReadsTheInlineExampleOfTheProtocol) {
-  const DeletionVector vector{'i', kInline, {}, 40, 6};
+TEST(DeletionVector, ReadsWhatLiesInTheLog) {
+  const DeletionVector vector{'i', kInline, {}, 44, 6};
   const auto rows = Check(ReadDeletionVector(*Local(), "/t", vector, "x.parquet"));
   EXPECT_EQ(rows->count(), 6);
   std::vector<uint8_t> present(32, 1);
@@ -49,7 +49,7 @@ TEST(DeletionVector, CountsInRanges) {
 }
 
 TEST(DeletionVector, RefusesAnotherCountThanTheLogHas) {
-  const DeletionVector vector{'i', kInline, {}, 40, 5};
+  const DeletionVector vector{'i', kInline, {}, 44, 5};
   const Status status = ReadDeletionVector(*Local(), "/t", vector, "x.parquet").status();
   EXPECT_EQ(KindOf(status), ErrorKind::kCorrupt);
 }

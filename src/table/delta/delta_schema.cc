@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "table/delta/json_depth.h"
+
 namespace headrace::table::delta {
 namespace {
 
@@ -30,10 +32,7 @@ const std::map<std::string, TypePtr>& Primitives() {
   return types;
 }
 
-// More types inside of one another are no schema, but an attempt to have our stack.
-constexpr int kDepthMax = 100;
-
-Result<TypePtr> TypeOf(const ordered_json& type, int depth);
+Result<TypePtr> TypeOf(const ordered_json& type);
 
 Result<TypePtr> PrimitiveOf(const std::string& name) {
   const auto found = Primitives().find(name);
@@ -46,9 +45,9 @@ Result<TypePtr> PrimitiveOf(const std::string& name) {
   return Error(ErrorKind::kUnsupported, "the type \"" + name + "\" is not known");
 }
 
-Result<std::shared_ptr<arrow::Field>> FieldOf(const ordered_json& field, int depth) {
+Result<std::shared_ptr<arrow::Field>> FieldOf(const ordered_json& field) {
   const std::string name = field.at("name").get<std::string>();
-  auto type = TypeOf(field.at("type"), depth);
+  auto type = TypeOf(field.at("type"));
   if (!type.ok()) return WithContext(type.status(), "column \"" + name + "\"");
   std::shared_ptr<arrow::KeyValueMetadata> metadata;
   if (field.contains("metadata") && !field.at("metadata").empty()) {
@@ -60,28 +59,24 @@ Result<std::shared_ptr<arrow::Field>> FieldOf(const ordered_json& field, int dep
   return arrow::field(name, *type, field.at("nullable").get<bool>(), metadata);
 }
 
-Result<TypePtr> TypeOf(const ordered_json& type, int depth) {
-  if (depth > kDepthMax) {
-    return Error(ErrorKind::kUnsupported, "types lie inside of one another more than " +
-                                              std::to_string(kDepthMax) + " deep");
-  }
+Result<TypePtr> TypeOf(const ordered_json& type) {
   if (type.is_string()) return PrimitiveOf(type.get<std::string>());
   const std::string kind = type.at("type").get<std::string>();
   if (kind == "struct") {
     arrow::FieldVector fields;
     for (const ordered_json& field : type.at("fields")) {
-      ARROW_ASSIGN_OR_RAISE(fields.emplace_back(), FieldOf(field, depth + 1));
+      ARROW_ASSIGN_OR_RAISE(fields.emplace_back(), FieldOf(field));
     }
     return arrow::struct_(std::move(fields));
   }
   if (kind == "array") {
-    ARROW_ASSIGN_OR_RAISE(auto element, TypeOf(type.at("elementType"), depth + 1));
+    ARROW_ASSIGN_OR_RAISE(auto element, TypeOf(type.at("elementType")));
     return arrow::list(
         arrow::field("element", element, type.at("containsNull").get<bool>()));
   }
   if (kind == "map") {
-    ARROW_ASSIGN_OR_RAISE(auto key, TypeOf(type.at("keyType"), depth + 1));
-    ARROW_ASSIGN_OR_RAISE(auto value, TypeOf(type.at("valueType"), depth + 1));
+    ARROW_ASSIGN_OR_RAISE(auto key, TypeOf(type.at("keyType")));
+    ARROW_ASSIGN_OR_RAISE(auto value, TypeOf(type.at("valueType")));
     return std::make_shared<arrow::MapType>(
         std::move(key),
         arrow::field("value", value, type.at("valueContainsNull").get<bool>()));
@@ -167,9 +162,13 @@ Result<ordered_json> JsonOf(const arrow::DataType& type) {
 
 Result<std::shared_ptr<arrow::Schema>> FromDeltaSchema(const std::string& json,
                                                        const std::string& path) {
+  if (IsTooDeep(json)) {
+    return Error(ErrorKind::kUnsupported,
+                 path + ": the schema is nested more than 100 deep");
+  }
   try {
     ARROW_ASSIGN_OR_RAISE(auto type, [&]() -> Result<TypePtr> {
-      auto parsed = TypeOf(ordered_json::parse(json), 0);
+      auto parsed = TypeOf(ordered_json::parse(json));
       if (!parsed.ok()) return WithContext(parsed.status(), path);
       return parsed;
     }());

@@ -1,33 +1,54 @@
 #include "table/delta/file_stats.h"
 
+#include <arrow/compute/cast.h>
 #include <arrow/util/decimal.h>
 #include <arrow/util/value_parsing.h>
-#include <simdjson.h>
 
 #include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
 namespace headrace::table::delta {
 namespace {
 
-using simdjson::dom::element;
+using nlohmann::json;
 
 // Statistics hold timestamps to the millisecond, cut off.
 constexpr int64_t kMicrosecondsCutOff = 999;
 
-std::optional<element> At(const element& root, std::string_view member,
-                          std::span<const std::string> path) {
-  element at;
-  if (root[member].get(at) != simdjson::SUCCESS) return {};
+// Of 64 bits.
+bool IsInteger(const json& value) {
+  constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  return value.is_number_unsigned() ? value.get<uint64_t>() <= kMost
+                                    : value.is_number_integer();
+}
+
+// The statistics of a file; nothing for what is none.
+json Parse(const std::string& stats) {
+  json parsed = json::parse(stats, nullptr, /*allow_exceptions=*/false);
+  return parsed.is_object() ? parsed : json::object();
+}
+
+// Null if there is none.
+const json* At(const json& root, const char* member, std::span<const std::string> path) {
+  const auto begin = root.find(member);
+  const json* at = begin == root.end() ? nullptr : &*begin;
   for (const std::string& name : path) {
-    element next;
-    if (!at.is_object() || at.get_object().at_key(name).get(next) != simdjson::SUCCESS) {
-      return {};
-    }
-    at = next;
+    if (at == nullptr || !at->is_object()) return nullptr;
+    const auto next = at->find(name);
+    at = next == at->end() ? nullptr : &*next;
   }
   return at;
+}
+
+// Engines count in integers that fit; what does not says nothing.
+std::optional<int64_t> Count(const json* value) {
+  if (value == nullptr || !IsInteger(*value)) return {};
+  const auto count = value->get<int64_t>();
+  if (count < 0) return {};
+  return count;
 }
 
 std::optional<int64_t> Timestamp(std::string text) {
@@ -72,22 +93,23 @@ Result<std::shared_ptr<arrow::Scalar>> FromText(
 
 // A number that may have lost digits bounds nothing exactly: `up` says to which side it
 // may be moved.
-std::shared_ptr<arrow::Scalar> FromNumber(const element& value,
+std::shared_ptr<arrow::Scalar> FromNumber(const json& value,
                                           const std::shared_ptr<arrow::DataType>& type,
                                           bool up) {
-  int64_t integer = 0;
-  if (value.get(integer) == simdjson::SUCCESS) {
+  if (IsInteger(value)) {
+    const auto integer = value.get<int64_t>();
     if (type->id() == arrow::Type::DECIMAL128) {
       return Decimal(std::to_string(integer), *type).ValueOr(nullptr);
     }
     if (arrow::is_integer(type->id()) || arrow::is_floating(type->id())) {
-      auto cast = arrow::MakeScalar(integer)->CastTo(type);
-      return cast.ok() ? *cast : nullptr;
+      auto cast = arrow::compute::Cast(arrow::Datum(integer), type,
+                                       arrow::compute::CastOptions::Safe());
+      return cast.ok() ? cast->scalar() : nullptr;
     }
     return nullptr;
   }
-  double real = 0;
-  if (value.get(real) != simdjson::SUCCESS || !std::isfinite(real)) return nullptr;
+  const auto real = value.get<double>();
+  if (!std::isfinite(real)) return nullptr;
   switch (type->id()) {
     case arrow::Type::DOUBLE:
       return arrow::MakeScalar(real);
@@ -107,11 +129,11 @@ std::shared_ptr<arrow::Scalar> FromNumber(const element& value,
   }
 }
 
-std::shared_ptr<arrow::Scalar> Bound(const element& value,
+std::shared_ptr<arrow::Scalar> Bound(const json& value,
                                      const std::shared_ptr<arrow::DataType>& type,
                                      bool up) {
-  if (value.is_bool() && type->id() == arrow::Type::BOOL) {
-    return arrow::MakeScalar(bool(value.get_bool()));
+  if (value.is_boolean() && type->id() == arrow::Type::BOOL) {
+    return arrow::MakeScalar(value.get<bool>());
   }
   if (value.is_number()) return FromNumber(value, type, up);
   if (!value.is_string()) return nullptr;
@@ -124,7 +146,7 @@ std::shared_ptr<arrow::Scalar> Bound(const element& value,
     default:
       return nullptr;
   }
-  auto bound = FromText(std::string(std::string_view(value.get_string())), type);
+  auto bound = FromText(value.get_ref<const std::string&>(), type);
   if (!bound.ok()) return nullptr;
   if (up && type->id() == arrow::Type::TIMESTAMP) {
     const int64_t micros = static_cast<const arrow::TimestampScalar&>(**bound).value;
@@ -137,35 +159,22 @@ std::shared_ptr<arrow::Scalar> Bound(const element& value,
 
 std::optional<int64_t> RowsOf(const std::string& stats) {
   if (stats.empty()) return {};
-  simdjson::dom::parser parser;
-  element root;
-  int64_t rows = 0;
-  if (parser.parse(stats).get(root) != simdjson::SUCCESS || !root.is_object() ||
-      root["numRecords"].get(rows) != simdjson::SUCCESS || rows < 0) {
-    return {};
-  }
-  return rows;
+  const json root = Parse(stats);
+  return Count(At(root, "numRecords", {}));
 }
 
 StatBounds BoundsOf(const std::string& stats, std::span<const std::string> path,
                     const std::shared_ptr<arrow::DataType>& type) {
   StatBounds bounds;
   if (stats.empty()) return bounds;
-  simdjson::dom::parser parser;
-  element root;
-  if (parser.parse(stats).get(root) != simdjson::SUCCESS || !root.is_object()) {
-    return bounds;
-  }
+  const json root = Parse(stats);
   if (const auto min = At(root, "minValues", path)) {
     bounds.min = Bound(*min, type, /*up=*/false);
   }
   if (const auto max = At(root, "maxValues", path)) {
     bounds.max = Bound(*max, type, /*up=*/true);
   }
-  if (const auto nulls = At(root, "nullCount", path)) {
-    int64_t count = 0;
-    if (nulls->get(count) == simdjson::SUCCESS && count >= 0) bounds.null_count = count;
-  }
+  bounds.null_count = Count(At(root, "nullCount", path));
   return bounds;
 }
 

@@ -126,8 +126,17 @@ std::string Log::DisplayFolder() const {
 
 Result<std::optional<Log>> Log::Open(std::shared_ptr<storage::Storage> storage,
                                      const std::string& root) {
-  ARROW_ASSIGN_OR_RAISE(auto listed, storage->ListAll(root + "/" + kLogFolder,
-                                                      /*recursive=*/false));
+  auto found = storage->ListAll(root + "/" + kLogFolder, /*recursive=*/false);
+  if (!found.ok()) {
+    if (KindOf(found.status()) == ErrorKind::kNotFound) return std::optional<Log>();
+    // Users know the table, not the folder of its log.
+    const std::string folder = storage->Display(root + "/" + kLogFolder);
+    const std::string said = MessageOf(found.status());
+    if (!said.starts_with(folder)) return found.status();
+    return Error(KindOf(found.status()),
+                 storage->Display(root) + said.substr(folder.size()));
+  }
+  auto listed = *std::move(found);
   // What a table keeps beside its commits tells that there were some.
   const bool lost = std::ranges::any_of(listed, [](const storage::FileEntry& file) {
     return file.relative_path == "_last_checkpoint" ||
