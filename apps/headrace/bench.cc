@@ -214,12 +214,8 @@ Action AddBench(CLI::App* app) {
   command->add_option("--num-threads", loader.num_threads, "threads of the loader")
       ->type_name("NUMBER")
       ->capture_default_str();
-  command
-      ->add_option("--memory-budget", loader.memory_budget,
-                   "bytes held at most, as in 256MiB or 2GiB")
-      ->type_name("BYTES")
-      ->default_str("2GiB")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true).description(""));
+  AddBytes(command, "--memory-budget", &loader.memory_budget, "2GiB",
+           "bytes held at most, as in 256MiB or 2GiB");
   command
       ->add_option_function<std::string>(
           "--to", [bench](const std::string& to) { bench->loader.arrow = to == "arrow"; },

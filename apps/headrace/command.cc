@@ -107,9 +107,14 @@ Result<std::string> CommonOptions::OneUri() const {
 }
 
 Result<Dataset> CommonOptions::Open() const {
+  if (uris.size() == 1) return Open(uris[0]);
+  ARROW_ASSIGN_OR_RAISE(const OpenOptions options, ToOpenOptions());
+  return Dataset::Open(uris, options);
+}
+
+Result<Dataset> CommonOptions::Open(const std::string& uri) const {
   ARROW_ASSIGN_OR_RAISE(OpenOptions options, ToOpenOptions());
-  if (uris.size() != 1) return Dataset::Open(uris, options);
-  const VersionedUri split = VersionedUri::Split(uris[0]);
+  const VersionedUri split = VersionedUri::Split(uri);
   options.version = split.version;
   return Dataset::Open(split.uri, options);
 }
@@ -144,6 +149,22 @@ Result<Dataset> ChoiceOptions::Apply(Dataset dataset) const {
     ARROW_ASSIGN_OR_RAISE(dataset, dataset.Where(where));
   }
   return dataset;
+}
+
+void AddBytes(CLI::App* command, const char* name, int64_t* value, const char* shown,
+              const char* meaning) {
+  command->add_option(name, *value, meaning)
+      ->type_name("BYTES")
+      ->default_str(shown)
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true).description(""));
+}
+
+void AddColumns(CLI::App* command, const char* name, std::vector<std::string>* value,
+                const char* meaning) {
+  command->add_option(name, *value, meaning)
+      ->type_name("COLUMNS")
+      ->delimiter(',')
+      ->allow_extra_args(false);
 }
 
 CLI::Validator AtLeast(int64_t least) {

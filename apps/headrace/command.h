@@ -76,6 +76,8 @@ struct CommonOptions {
   Result<std::string> OneUri() const;
   /// The table; "URI@12" is its version 12.
   Result<Dataset> Open() const;
+  /// The table of a URI that is none of `uris`, likewise.
+  Result<Dataset> Open(const std::string& uri) const;
 };
 
 /// "URI@12" in two parts; no version where the text does not end so.
@@ -95,6 +97,13 @@ struct ChoiceOptions {
   void AddTo(CLI::App* app);
   Result<Dataset> Apply(Dataset dataset) const;
 };
+
+/// An option of bytes, as in 256MiB (2^20) or 1GB (10^9). `shown`: its default.
+void AddBytes(CLI::App* command, const char* name, int64_t* value, const char* shown,
+              const char* meaning);
+/// An option of names of columns, as in a,b.
+void AddColumns(CLI::App* command, const char* name, std::vector<std::string>* value,
+                const char* meaning);
 
 /// Refuses smaller numbers.
 CLI::Validator AtLeast(int64_t least);

@@ -14,21 +14,12 @@ Action AddCompact(CLI::App* app) {
   auto common = std::make_shared<CommonOptions>();
   auto write = std::make_shared<WriteOptions>();
   common->AddTo(command);
-  auto bytes = [&](const char* name, int64_t* value, const char* shown,
-                   const char* meaning) {
-    command->add_option(name, *value, meaning)
-        ->type_name("BYTES")
-        ->default_str(shown)
-        ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true).description(""));
-  };
-  bytes("--file-bytes", &write->file_bytes, "512MiB",
-        "of a file, about; files below half of it are rewritten");
-  bytes("--row-group-bytes", &write->row_group_bytes, "32MiB", "of a row group");
-  bytes("--memory-budget", &write->memory_budget, "2GiB", "held at most");
-  command->add_option("--sort-by", write->sort_by, "sort the rewritten rows by these")
-      ->type_name("COLUMNS")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  AddBytes(command, "--file-bytes", &write->file_bytes, "512MiB",
+           "of a file, about; files below half of it are rewritten");
+  AddBytes(command, "--row-group-bytes", &write->row_group_bytes, "32MiB",
+           "of a row group");
+  AddBytes(command, "--memory-budget", &write->memory_budget, "2GiB", "held at most");
+  AddColumns(command, "--sort-by", &write->sort_by, "sort the rewritten rows by these");
   command->footer(
       "Examples:\n"
       "  headrace compact lake/flights\n"

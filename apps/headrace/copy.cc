@@ -76,8 +76,7 @@ Result<std::optional<Schema>> Recoded(const Dataset& dataset,
 }
 
 Result<ExitCode> Copy(const CopyOptions& copy) {
-  ARROW_ASSIGN_OR_RAISE(const OpenOptions options, copy.common.ToOpenOptions());
-  ARROW_ASSIGN_OR_RAISE(Dataset dataset, Dataset::Open(copy.source, options));
+  ARROW_ASSIGN_OR_RAISE(Dataset dataset, copy.common.Open(copy.source));
   ARROW_ASSIGN_OR_RAISE(dataset, copy.choice.Apply(std::move(dataset)));
   if (copy.choice.explain) {
     ARROW_RETURN_NOT_OK(PrintPlan(dataset, copy.common.json));
@@ -111,26 +110,15 @@ Result<ExitCode> Copy(const CopyOptions& copy) {
 
 void AddLayout(CLI::App* command, CopyOptions* copy) {
   WriteOptions& write = copy->write;
-  auto bytes = [&](const char* name, int64_t* value, const char* shown,
-                   const char* meaning) {
-    command->add_option(name, *value, meaning)
-        ->type_name("BYTES")
-        ->default_str(shown)
-        ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true).description(""));
-  };
-  auto columns = [&](const char* name, std::vector<std::string>* value,
-                     const char* meaning) {
-    command->add_option(name, *value, meaning)
-        ->type_name("COLUMNS")
-        ->delimiter(',')
-        ->allow_extra_args(false);
-  };
-  bytes("--row-group-bytes", &write.row_group_bytes, "32MiB",
-        "of a row group as it is written, compressed");
-  bytes("--file-bytes", &write.file_bytes, "512MiB", "of a file, about");
-  columns("--sort-by", &write.sort_by, "sort rows by these, within partitions");
-  columns("--partition-by", &write.partition_by, "columns that become directories");
-  columns("--bloom-filters", &write.bloom_filters, "columns that get bloom filters");
+  AddBytes(command, "--row-group-bytes", &write.row_group_bytes, "32MiB",
+           "of a row group as it is written, compressed");
+  AddBytes(command, "--file-bytes", &write.file_bytes, "512MiB", "of a file, about");
+  AddColumns(command, "--sort-by", &write.sort_by,
+             "sort rows by these, within partitions");
+  AddColumns(command, "--partition-by", &write.partition_by,
+             "columns that become directories");
+  AddColumns(command, "--bloom-filters", &write.bloom_filters,
+             "columns that get bloom filters");
   command
       ->add_option("--compression", write.compression, "zstd, snappy, lz4, gzip or none")
       ->type_name("NAME")
@@ -142,7 +130,8 @@ void AddLayout(CLI::App* command, CopyOptions* copy) {
                    "encode a column of tensors, lists or images anew; repeatable")
       ->type_name("COLUMN=CODEC")
       ->allow_extra_args(false);
-  bytes("--memory-budget", &write.memory_budget, "2GiB", "held at most by the writer");
+  AddBytes(command, "--memory-budget", &write.memory_budget, "2GiB",
+           "held at most by the writer");
   command->add_option("--num-threads", write.num_threads, "threads that encode")
       ->type_name("NUMBER")
       ->capture_default_str();

@@ -85,7 +85,7 @@ def history(
     >>> import headrace as hr
     >>> [commit.version for commit in hr.history("lake/flights")]  # doctest: +SKIP
     """
-    commits = json.loads(_native.history(_uri(uri), _options(storage_options)))
+    commits = json.loads(_native.history(_validate.path("uri", uri), _options(storage_options)))
     return [
         TableCommit(
             version=commit["version"],
@@ -136,7 +136,7 @@ def diff(
     """
     found = json.loads(
         _native.diff(
-            _uri(uri),
+            _validate.path("uri", uri),
             _validate.integer("start", start, minimum=0),
             _validate.integer("end", end, minimum=0),
             _options(storage_options),
@@ -192,7 +192,7 @@ def restore(
     >>> hr.restore("lake/flights", 12)  # doctest: +SKIP
     """
     return _native.restore(
-        _uri(uri),
+        _validate.path("uri", uri),
         _validate.integer("version", version, minimum=0),
         _options(storage_options),
     )
@@ -240,7 +240,7 @@ def vacuum(
         raise _validate.rejected("older_than", older_than, "a datetime.timedelta")
     report = json.loads(
         _native.vacuum(
-            _uri(uri),
+            _validate.path("uri", uri),
             older_than // datetime.timedelta(milliseconds=1),
             _validate.boolean("dry_run", dry_run),
             _options(storage_options),
@@ -249,12 +249,6 @@ def vacuum(
     return VacuumReport(
         files=tuple(report["files"]), bytes=report["bytes"], deleted=report["deleted"]
     )
-
-
-def _uri(uri: "str | os.PathLike[str]") -> str:
-    if not isinstance(uri, str | os.PathLike):
-        raise _validate.rejected("uri", uri, "a path or URI")
-    return os.fspath(uri)
 
 
 def _options(storage_options: Mapping[str, str] | None) -> dict[str, str]:

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "pipeline/dataset_impl.h"
@@ -42,12 +44,10 @@ Result<std::shared_ptr<arrow::RecordBatchReader>> RowsOf(
     const Dataset& dataset, const std::vector<const AddFile*>& chosen,
     base::Executor& executor) {
   auto impl = std::make_shared<DatasetImpl>(DatasetAccess::Impl(dataset));
-  const auto& fragments = impl->table->fragments();
-  impl->files.assign(fragments.size(), 0);
-  for (const AddFile* add : chosen) {
-    const auto found =
-        std::ranges::find(fragments, add->file.path, &table::Fragment::relative_path);
-    impl->files[static_cast<size_t>(found - fragments.begin())] = 1;
+  std::set<std::string_view> paths;
+  for (const AddFile* add : chosen) paths.insert(add->file.path);
+  for (const table::Fragment& fragment : impl->table->fragments()) {
+    impl->files.push_back(paths.contains(fragment.relative_path) ? 1 : 0);
   }
   return pipeline::ScanReader::Make(std::move(impl), executor);
 }

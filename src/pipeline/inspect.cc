@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pipeline/dataset_impl.h"
+#include "pipeline/size_text.h"
 #include "pipeline/thread_executor.h"
 #include "table/table.h"
 
@@ -69,26 +70,13 @@ Result<std::map<std::string, ColumnSizes>> MeasureColumns(const table::Table& ta
   return sizes;
 }
 
-std::string Sized(int64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto amount = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (amount >= 1024 && unit + 1 < std::size(kUnits)) {
-    amount /= 1024;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof(text), unit == 0 ? "%.0f %s" : "%.1f %s", amount,
-                kUnits[unit]);
-  return text;
-}
-
 std::vector<std::string> WarningsOf(const table::Table& table) {
   std::vector<std::string> warnings;
   const auto files = static_cast<int64_t>(table.fragments().size());
   if (files > kFilesTolerated && table.bytes() / files < kTinyFileBytes) {
     warnings.push_back(
-        "the " + std::to_string(files) + " files are " + Sized(table.bytes() / files) +
+        "the " + std::to_string(files) + " files are " +
+        pipeline::SizeText(table.bytes() / files) +
         " on average: each costs a request to open and a footer to read; write fewer, "
         "larger ones");
   }
@@ -193,7 +181,7 @@ std::string TableInfo::ToString() const {
       {"fingerprint", fingerprint},
       {"rows", std::to_string(rows)},
       {"files", std::to_string(files)},
-      {"size", Sized(bytes)},
+      {"size", pipeline::SizeText(bytes)},
       {"row groups", std::to_string(row_groups) + " of " +
                          std::to_string(row_group_rows_min) + " to " +
                          std::to_string(row_group_rows_max) + " rows"},
@@ -209,9 +197,9 @@ std::string TableInfo::ToString() const {
     if (column.is_partition) {
       row.insert(row.end(), {"-", "-", "partition"});
     } else {
-      row.insert(row.end(),
-                 {Sized(column.compressed_bytes), Sized(column.uncompressed_bytes),
-                  Joined(column.compressions)});
+      row.insert(row.end(), {pipeline::SizeText(column.compressed_bytes),
+                             pipeline::SizeText(column.uncompressed_bytes),
+                             Joined(column.compressions)});
     }
     table.push_back(std::move(row));
   }

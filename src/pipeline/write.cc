@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
 #include "pipeline/delta_writing.h"
+#include "pipeline/size_text.h"
 #include "pipeline/thread_executor.h"
 #include "pipeline/write_files.h"
 #include "storage/storage.h"
@@ -103,23 +103,16 @@ struct Target {
   }
 };
 
-std::string Rounded(double number, int digits) {
+// With two digits after the point.
+std::string Rounded(double number) {
   char text[64];
   const auto end =
-      std::to_chars(text, text + sizeof(text), number, std::chars_format::fixed, digits);
+      std::to_chars(text, text + sizeof(text), number, std::chars_format::fixed, 2);
   return {text, end.ptr};
 }
 
 std::string Count(int64_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
-}
-
-std::string Sized(int64_t bytes) {
-  const char* units[] = {" B", " KiB", " MiB", " GiB", " TiB"};
-  auto size = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; size >= 1024 && unit + 1 < std::size(units); ++unit) size /= 1024;
-  return Rounded(size, unit == 0 ? 0 : 1) + units[unit];
 }
 
 Result<WriteSummary> WriteParquet(arrow::RecordBatchReader* data, const std::string& uri,
@@ -213,8 +206,8 @@ std::string WriteSummary::ToJson() const {
 std::string WriteSummary::ToString() const {
   std::string text = Count(rows, "row") + " in " + Count(files, "file");
   if (partitions > 0) text += " of " + Count(partitions, "partition");
-  text += " (" + Count(row_groups, "row group") + ", " + Sized(bytes) + ") in " +
-          Rounded(seconds, 2) + " s to " + uri;
+  text += " (" + Count(row_groups, "row group") + ", " + pipeline::SizeText(bytes) +
+          ") in " + Rounded(seconds) + " s to " + uri;
   if (version) text += ", version " + std::to_string(*version);
   if (files_replaced > 0) {
     text += ", in the place of " + Count(files_replaced, "file");

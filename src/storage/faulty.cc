@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "storage/positioned_file.h"
 #include "storage/system.h"
 
 namespace headrace::storage {
@@ -170,36 +171,21 @@ Status Faults::Strike::Lost() const {
 }
 
 /// One open file.
-class FaultyFile : public arrow::io::RandomAccessFile {
+class FaultyFile : public PositionedFile {
  public:
   FaultyFile(std::shared_ptr<arrow::io::RandomAccessFile> file,
              std::shared_ptr<Faults> faults, std::string path)
-      : file_(std::move(file)), faults_(std::move(faults)), path_(std::move(path)) {
+      : PositionedFile(std::move(file)),
+        faults_(std::move(faults)),
+        path_(std::move(path)) {
     ++faults_->open_files_;
   }
   ~FaultyFile() override { --faults_->open_files_; }
 
-  arrow::Status Close() override { return file_->Close(); }
-  bool closed() const override { return file_->closed(); }
-  arrow::Result<int64_t> Tell() const override { return position_; }
-  arrow::Status Seek(int64_t position) override {
-    position_ = position;
-    return arrow::Status::OK();
-  }
   arrow::Result<int64_t> GetSize() override {
     ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kSize, path_));
     ARROW_ASSIGN_OR_RAISE(const int64_t size, file_->GetSize());
     return strike.hit ? size / 2 : size;
-  }
-  arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
-    ARROW_ASSIGN_OR_RAISE(const int64_t got, ReadAt(position_, nbytes, out));
-    position_ += got;
-    return got;
-  }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
-    ARROW_ASSIGN_OR_RAISE(auto bytes, ReadAt(position_, nbytes));
-    position_ += bytes->size();
-    return bytes;
   }
   arrow::Result<int64_t> ReadAt(int64_t position, int64_t nbytes, void* out) override {
     ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kRead, path_));
@@ -223,10 +209,8 @@ class FaultyFile : public arrow::io::RandomAccessFile {
   }
 
  private:
-  std::shared_ptr<arrow::io::RandomAccessFile> file_;
   std::shared_ptr<Faults> faults_;
   std::string path_;
-  int64_t position_ = 0;
 };
 
 /// A file that is written.

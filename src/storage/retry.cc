@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "storage/errors.h"
+#include "storage/positioned_file.h"
 
 namespace headrace::storage {
 namespace {
@@ -24,31 +25,16 @@ double Jitter() {
 }
 
 /// Reads by position alone, so that a read can be made again.
-class RetryingFile : public arrow::io::RandomAccessFile {
+class RetryingFile : public PositionedFile {
  public:
   RetryingFile(std::shared_ptr<arrow::io::RandomAccessFile> file, RetryPolicy policy,
                std::string path)
-      : file_(std::move(file)), policy_(std::move(policy)), path_(std::move(path)) {}
+      : PositionedFile(std::move(file)),
+        policy_(std::move(policy)),
+        path_(std::move(path)) {}
 
-  arrow::Status Close() override { return file_->Close(); }
-  bool closed() const override { return file_->closed(); }
-  arrow::Result<int64_t> Tell() const override { return position_; }
-  arrow::Status Seek(int64_t position) override {
-    position_ = position;
-    return arrow::Status::OK();
-  }
   arrow::Result<int64_t> GetSize() override {
     return Retried(policy_, path_, [&] { return file_->GetSize(); });
-  }
-  arrow::Result<int64_t> Read(int64_t nbytes, void* out) override {
-    ARROW_ASSIGN_OR_RAISE(const int64_t got, ReadAt(position_, nbytes, out));
-    position_ += got;
-    return got;
-  }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
-    ARROW_ASSIGN_OR_RAISE(auto bytes, ReadAt(position_, nbytes));
-    position_ += bytes->size();
-    return bytes;
   }
   arrow::Result<int64_t> ReadAt(int64_t position, int64_t nbytes, void* out) override {
     return Whole(
@@ -82,10 +68,8 @@ class RetryingFile : public arrow::io::RandomAccessFile {
     return !size.ok() || position + got < *size;
   }
 
-  std::shared_ptr<arrow::io::RandomAccessFile> file_;
   RetryPolicy policy_;
   std::string path_;
-  int64_t position_ = 0;
 };
 
 }  // namespace

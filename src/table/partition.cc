@@ -5,33 +5,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "table/percent.h"
+
 namespace headrace::table {
 namespace {
 
 constexpr std::string_view kNullPartition = "__HIVE_DEFAULT_PARTITION__";
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size()) {
-      const int high = HexDigit(text[i + 1]), low = HexDigit(text[i + 2]);
-      if (high >= 0 && low >= 0) {
-        plain += static_cast<char>(high * 16 + low);
-        i += 2;
-        continue;
-      }
-    }
-    plain += text[i];
-  }
-  return plain;
-}
 
 // Types by the names that users write.
 const std::map<std::string, std::shared_ptr<arrow::DataType>>& TypesByName() {
@@ -96,9 +75,9 @@ std::vector<PartitionKey> ParsePartitionPath(std::string_view relative_path) {
     begin = slash + 1;
     const size_t equals = name.find('=');
     if (equals == std::string_view::npos || equals == 0) continue;
-    PartitionKey key{Unescape(name.substr(0, equals)), std::nullopt};
+    PartitionKey key{PercentDecoded(name.substr(0, equals)), std::nullopt};
     const std::string_view value = name.substr(equals + 1);
-    if (value != kNullPartition) key.value = Unescape(value);
+    if (value != kNullPartition) key.value = PercentDecoded(value);
     keys.push_back(std::move(key));
   }
 }

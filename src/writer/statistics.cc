@@ -77,18 +77,10 @@ std::optional<std::string> BoundJson(const arrow::Scalar& value, bool is_max) {
       const auto text = TimestampBound(value, is_max);
       return text ? std::optional("\"" + *text + "\"") : std::nullopt;
     }
-    case arrow::Type::INT8:
-    case arrow::Type::INT16:
-    case arrow::Type::INT32:
-    case arrow::Type::INT64:
-    case arrow::Type::UINT8:
-    case arrow::Type::UINT16:
-    case arrow::Type::UINT32:
-    case arrow::Type::UINT64:
     case arrow::Type::DECIMAL128:
       return ValueText(value);
     default:
-      return std::nullopt;
+      return arrow::is_integer(value.type->id()) ? ValueText(value) : std::nullopt;
   }
 }
 

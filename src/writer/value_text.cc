@@ -97,18 +97,11 @@ std::optional<std::string> ValueText(const arrow::Scalar& value) {
     }
     case arrow::Type::BOOL:
       return static_cast<const arrow::BooleanScalar&>(value).value ? "true" : "false";
-    case arrow::Type::INT8:
-    case arrow::Type::INT16:
-    case arrow::Type::INT32:
-    case arrow::Type::INT64:
-    case arrow::Type::UINT8:
-    case arrow::Type::UINT16:
-    case arrow::Type::UINT32:
-    case arrow::Type::UINT64:
     case arrow::Type::DECIMAL128:
       return value.ToString();
     default:
-      return std::nullopt;
+      return arrow::is_integer(value.type->id()) ? std::optional(value.ToString())
+                                                 : std::nullopt;
   }
 }
 

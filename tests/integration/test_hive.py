@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +289,16 @@ def check_a_tag_changes_nothing_that_spark_knows(hive: Metastore) -> None:
     hive.catalog.rm("lab.days@train")
 
 
+def check_many_tags_at_once_lose_nothing(hive: Metastore) -> None:
+    hive.catalog.tag("lab.whole", "first", 0)
+    with ThreadPoolExecutor(8) as pool:
+        for done in [
+            pool.submit(hive.catalog.tag, "lab.whole", f"tag-{i}", i) for i in range(24)
+        ]:
+            done.result()
+    assert len(hive.catalog.show("lab.whole").tags) == 25
+
+
 def check_what_is_not_parquet_is_refused_by_name(hive: Metastore) -> None:
     with pytest.raises(hr.errors.Unsupported, match="stored as csv"):
         hive.catalog.open("lab.lines")
@@ -321,6 +332,7 @@ HIVE_CHECKS: list[Callable[[Metastore], None]] = [
     check_a_pruned_dataset_is_whole_by_itself,
     check_spark_reads_what_we_register,
     check_a_tag_changes_nothing_that_spark_knows,
+    check_many_tags_at_once_lose_nothing,
     check_what_is_not_parquet_is_refused_by_name,
     check_an_end_of_the_server_is_told,  # the last
 ]

@@ -89,6 +89,9 @@ class HiveCatalog final : public Catalog {
   // Puts a table in the place of one that is there.
   Status Replace(const CatalogEntry& entry, hive::Table table);
   Result<hive::Table> TableOf(const std::string& name) const;
+  static std::string RevisionOf(const hive::Table& table);
+  /// With all that its revision has.
+  Result<hive::Table> WholeTable(const std::string& name) const;
   // Reads, changes and writes a table, anew where another process wrote it meanwhile.
   template <typename Change>
   Status Alter(const std::string& name, const Change& change);
@@ -112,11 +115,27 @@ Result<hive::Table> HiveCatalog::TableOf(const std::string& name) const {
                                                                    : " is not there"));
 }
 
+std::string HiveCatalog::RevisionOf(const hive::Table& table) {
+  const auto found = table.parameters.find(kRevision);
+  return found == table.parameters.end() ? "" : found->second;
+}
+
+// A database that is read as it is committed to can give a revision beside parameters of
+// the one before. What is read after a revision was seen has all that belongs to it.
+Result<hive::Table> HiveCatalog::WholeTable(const std::string& name) const {
+  ARROW_ASSIGN_OR_RAISE(hive::Table seen, TableOf(name));
+  while (true) {
+    ARROW_ASSIGN_OR_RAISE(hive::Table table, TableOf(name));
+    if (RevisionOf(table) == RevisionOf(seen)) return table;
+    seen = std::move(table);
+  }
+}
+
 template <typename Change>
 Status HiveCatalog::Alter(const std::string& name, const Change& change) {
   Status done;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    ARROW_ASSIGN_OR_RAISE(const hive::Table before, TableOf(name));
+    ARROW_ASSIGN_OR_RAISE(const hive::Table before, WholeTable(name));
     hive::Table after = before;
     ARROW_RETURN_NOT_OK(change(&after));
     const auto revision = before.parameters.find(kRevision);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "table/delta/json_depth.h"
+#include "table/percent.h"
 
 namespace headrace::table::delta {
 namespace {
@@ -95,7 +96,7 @@ std::optional<DeletionVector> VectorOf(const json& action) {
 
 AddFile AddOf(const json& from) {
   AddFile add;
-  add.file.path = UnescapePath(TextOf(from.at("path")));
+  add.file.path = PercentDecoded(TextOf(from.at("path")));
   if (const auto values = Find(from, "partitionValues")) {
     for (const auto& [key, value] : ObjectOf(*values).items()) {
       auto& stored = add.file.partition_values[key];
@@ -113,7 +114,7 @@ AddFile AddOf(const json& from) {
 
 RemoveFile RemoveOf(const json& from) {
   RemoveFile remove;
-  remove.path = UnescapePath(TextOf(from.at("path")));
+  remove.path = PercentDecoded(TextOf(from.at("path")));
   remove.deletion_vector = VectorOf(from);
   remove.deleted_ms = Integer(from, "deletionTimestamp").value_or(0);
   remove.data_change = Flag(from, "dataChange", true);
@@ -295,27 +296,6 @@ std::string ToLine(const Metadata& metadata) {
   j["configuration"] = metadata.configuration;
   if (metadata.created_ms) j["createdTime"] = *metadata.created_ms;
   return Line("metaData", std::move(j));
-}
-
-std::string UnescapePath(std::string_view path) {
-  auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-  };
-  std::string plain;
-  plain.reserve(path.size());
-  for (size_t i = 0; i < path.size(); ++i) {
-    const int high = path[i] == '%' && i + 2 < path.size() ? digit(path[i + 1]) : -1;
-    const int low = high < 0 ? -1 : digit(path[i + 2]);
-    if (low < 0) {
-      plain += path[i];
-      continue;
-    }
-    plain += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return plain;
 }
 
 std::string EscapePath(std::string_view path) {

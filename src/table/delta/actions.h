@@ -126,8 +126,7 @@ std::string ToLine(const RemoveFile& remove);
 std::string ToLine(const Protocol& protocol);
 std::string ToLine(const Metadata& metadata);
 
-/// A path of an action as the storage takes it, and back: percent-escapes.
-std::string UnescapePath(std::string_view path);
+/// A path as actions have it: with percent-escapes.
 std::string EscapePath(std::string_view path);
 
 }  // namespace headrace::table::delta

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/one_line.h"
+#include "table/percent.h"
 
 namespace headrace::table::delta {
 namespace {
@@ -156,7 +157,7 @@ void AddRemoves(const std::shared_ptr<Array>& column, Actions* actions) {
   for (int64_t row = 0; column != nullptr && row < column->length(); ++row) {
     if (!remove.Has(row) || !Has(path, row)) continue;
     RemoveFile& file = actions->removes.emplace_back();
-    file.path = UnescapePath(Text(path, row));
+    file.path = PercentDecoded(Text(path, row));
     file.deletion_vector = vectors.At(row);
     file.deleted_ms = Integer(time, row).value_or(0);
     file.data_change = false;
@@ -172,7 +173,7 @@ void AddAdds(const std::shared_ptr<Array>& column, Actions* actions) {
   for (int64_t row = 0; column != nullptr && row < column->length(); ++row) {
     if (!add.Has(row) || !Has(path, row)) continue;
     AddFile& file = actions->adds.emplace_back();
-    file.file.path = UnescapePath(Text(path, row));
+    file.file.path = PercentDecoded(Text(path, row));
     file.file.partition_values = Map(values, row);
     file.file.size = Integer(size, row).value_or(0);
     file.file.modified_ms = Integer(time, row).value_or(0);
@@ -226,7 +227,7 @@ void AddOthers(const arrow::StructArray& batch, Actions* actions) {
     }
     if (sidecar.Has(row) && Has(sidecar.Member("path"), row)) {
       actions->sidecars.push_back(
-          {UnescapePath(Text(sidecar.Member("path"), row)),
+          {PercentDecoded(Text(sidecar.Member("path"), row)),
            Integer(sidecar.Member("sizeInBytes"), row).value_or(0)});
     }
   }

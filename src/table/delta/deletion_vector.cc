@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "table/delta/paths.h"
+#include "table/percent.h"
 
 namespace headrace::table::delta {
 namespace {
@@ -64,7 +65,7 @@ Result<std::string> BytesOf(const storage::Storage& storage, const std::string& 
     }
     case 'p': {
       ARROW_ASSIGN_OR_RAISE(
-          auto path, ResolvePath(storage, root, UnescapePath(vector.path_or_bytes)));
+          auto path, ResolvePath(storage, root, PercentDecoded(vector.path_or_bytes)));
       return ReadFromFile(storage, path, vector, where);
     }
     default:

@@ -1,5 +1,6 @@
 #include "table/delta/log.h"
 
+#include <arrow/io/memory.h>
 #include <arrow/scalar.h>
 #include <arrow/util/value_parsing.h>
 
@@ -129,12 +130,12 @@ Result<std::optional<Log>> Log::Open(std::shared_ptr<storage::Storage> storage,
   auto found = storage->ListAll(root + "/" + kLogFolder, /*recursive=*/false);
   if (!found.ok()) {
     if (KindOf(found.status()) == ErrorKind::kNotFound) return std::optional<Log>();
-    // Users know the table, not the folder of its log.
+    // Users know the table, so that its name stands first.
     const std::string folder = storage->Display(root + "/" + kLogFolder);
     const std::string said = MessageOf(found.status());
     if (!said.starts_with(folder)) return found.status();
-    return Error(KindOf(found.status()),
-                 storage->Display(root) + said.substr(folder.size()));
+    return Error(KindOf(found.status()), storage->Display(root) + ": " + kLogFolder +
+                                             said.substr(folder.size()));
   }
   auto listed = *std::move(found);
   // What a table keeps beside its commits tells that there were some.
@@ -168,8 +169,10 @@ Result<Actions> Log::ReadCommit(int64_t version) const {
 
 Result<Actions> Log::ReadCheckpointPart(const storage::FileEntry& file) const {
   if (file.path.ends_with(".json")) return ReadActions(file);
-  ARROW_ASSIGN_OR_RAISE(auto input, storage_->Open(file));
-  return ReadCheckpointFile(std::move(input), storage_->Display(file.path));
+  // Whole, so that what storage says is not taken for damage.
+  ARROW_ASSIGN_OR_RAISE(const auto bytes, storage_->ReadAll(file.path));
+  return ReadCheckpointFile(std::make_shared<arrow::io::BufferReader>(bytes),
+                            storage_->Display(file.path));
 }
 
 Result<std::vector<Actions>> Log::ReadCheckpoint(const Checkpoint& checkpoint,

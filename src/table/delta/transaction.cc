@@ -130,12 +130,9 @@ Result<int64_t> Commit(const std::shared_ptr<storage::Storage>& storage,
 Status CheckpointIfDue(const std::shared_ptr<storage::Storage>& storage,
                        const std::string& root, int64_t version, int64_t now_ms,
                        base::Executor& executor) {
-  if (version == 0) return Status::OK();
+  if (version == 0 || version % kCheckpointInterval != 0) return Status::OK();
   ARROW_ASSIGN_OR_RAISE(const auto log, Log::Open(storage, root));
   if (!log) return Status::OK();
-  // The property is looked at only where the default may be due; shorter intervals are
-  // the business of those who set them.
-  if (version % kCheckpointInterval != 0) return Status::OK();
   ARROW_ASSIGN_OR_RAISE(const Version whole, log->Read(version, executor));
   const auto& features = whole.protocol.writer_features;
   // Its checkpoints have a form of their own, which whoever asked for it writes.

@@ -50,8 +50,7 @@ Result<int64_t> Commit(const std::shared_ptr<storage::Storage>& storage,
                        const std::string& root, const CommitSpec& spec, int64_t now_ms,
                        const std::string& unique);
 
-/// Writes a checkpoint of `version` if it is due: every tenth one, or as the table's
-/// property says.
+/// Writes a checkpoint of `version` if it is due: of every tenth one.
 Status CheckpointIfDue(const std::shared_ptr<storage::Storage>& storage,
                        const std::string& root, int64_t version, int64_t now_ms,
                        base::Executor& executor);
