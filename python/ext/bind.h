@@ -18,6 +18,7 @@ void BindImage(nanobind::module_& m);
 void BindLoader(nanobind::module_& m);
 void BindBatch(nanobind::module_& m);
 void BindSchema(nanobind::module_& m);
+void BindStagedWrite(nanobind::module_& m);
 void BindFeatures(nanobind::module_& m);
 void BindVersions(nanobind::module_& m);
 void BindFilesystem(nanobind::module_& m);
@@ -31,6 +32,8 @@ struct ArrowColumn {
 
 /// A capsule "arrow_schema" of the Arrow PyCapsule interface.
 nanobind::object ExportedSchema(const arrow::Schema& schema);
+/// Takes the schema out of such a capsule.
+std::shared_ptr<arrow::Schema> ImportedSchema(const nanobind::object& capsule);
 
 /// How tensors leave C++: as numpy arrays, as objects with `__dlpack__`, or as parts of a
 /// WholeBatch. All share the batch's memory and own it.

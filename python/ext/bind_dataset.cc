@@ -5,6 +5,7 @@
 #include <arrow/table.h>
 #include <arrow/type.h>
 #include <headrace/dataset.h>
+#include <headrace/scan_ranges.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -148,6 +149,14 @@ Dataset WhereSerialized(const Dataset& dataset, const nb::bytes& expression) {
 }
 
 /// A scan that raises our errors, which an exported stream cannot.
+std::vector<std::pair<int64_t, int64_t>> Ranges(const Dataset& dataset, int64_t count) {
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  for (const ScanRange& range : Released([&] { return ScanRanges(dataset, count); })) {
+    ranges.emplace_back(range.first, range.end);
+  }
+  return ranges;
+}
+
 struct ScanBatches {
   std::shared_ptr<arrow::RecordBatchReader> reader;
 
@@ -325,6 +334,8 @@ void BindDataset(nb::module_& m) {
              uint64_t seed) { return Unwrap(dataset.Split(fractions, by, seed)); },
           nb::arg("fractions"), nb::arg("by").none(), nb::arg("seed"))
       .def("take", &Take, nb::arg("row_ids"), "The rows of ids, int64 in native order.")
+      .def("scan_ranges", &Ranges, nb::arg("count"),
+           "Parts of a scan: (first, end) row ids.")
       .def("count_rows",
            [](const Dataset& dataset) {
              return Released([&] { return dataset.CountRows(); });

@@ -72,11 +72,7 @@ std::vector<PyField> Fields(const Schema& schema) {
 }
 
 Schema FromArrow(const nb::object& exported) {
-  nb::object capsule = exported.attr("__arrow_c_schema__")();
-  auto* held =
-      static_cast<ArrowSchema*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_schema"));
-  if (held == nullptr) throw nb::python_error();
-  auto imported = Unwrap(arrow::ImportSchema(held));
+  const auto imported = ImportedSchema(exported.attr("__arrow_c_schema__")());
   return Unwrap(Schema::FromArrow(*imported));
 }
 
@@ -124,6 +120,13 @@ std::vector<ArrowColumn> EncodeValues(const Schema& schema, const std::string& n
 }
 
 }  // namespace
+
+std::shared_ptr<arrow::Schema> ImportedSchema(const nb::object& capsule) {
+  auto* held =
+      static_cast<ArrowSchema*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_schema"));
+  if (held == nullptr) throw nb::python_error();
+  return Unwrap(arrow::ImportSchema(held));
+}
 
 void BindSchema(nb::module_& m) {
   nb::class_<Schema>(m, "Schema", "headrace::Schema.")

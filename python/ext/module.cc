@@ -17,6 +17,7 @@ NB_MODULE(_native, m) {
   headrace::ext::BindFilesystem(m);
   headrace::ext::BindImage(m);
   headrace::ext::BindLoader(m);
+  headrace::ext::BindStagedWrite(m);
   headrace::ext::BindVersions(m);
   headrace::ext::BindWrite(m);
   nb::module_::import_("atexit").attr("register")(

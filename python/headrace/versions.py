@@ -85,7 +85,9 @@ def history(
     >>> import headrace as hr
     >>> [commit.version for commit in hr.history("lake/flights")]  # doctest: +SKIP
     """
-    commits = json.loads(_native.history(_validate.path("uri", uri), _options(storage_options)))
+    commits = json.loads(
+        _native.history(_validate.path("uri", uri), _options(storage_options))
+    )
     return [
         TableCommit(
             version=commit["version"],

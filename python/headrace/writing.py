@@ -173,8 +173,54 @@ def write(
     >>> hr.write({"x": [1, 2, 3]}, "numbers", format="parquet")  # doctest: +SKIP
     3 rows in 1 file
     """
-    if schema is not None and not isinstance(schema, Schema):
-        raise _validate.rejected("schema", schema, "a headrace.Schema")
+    _check_schema(schema)
+    options = write_options(
+        mode=mode,
+        format=format,
+        partition_by=partition_by,
+        sort_by=sort_by,
+        bloom_filters=bloom_filters,
+        compression=compression,
+        compression_level=compression_level,
+        row_group_bytes=row_group_bytes,
+        file_bytes=file_bytes,
+        memory_budget=memory_budget,
+        num_threads=num_threads,
+        storage_options=storage_options,
+    )
+    target = _validate.path("uri", uri)
+    if progress is not None:
+        _validate.boolean("progress", progress)
+    raised: list[BaseException] = []
+    source, declared = _stream(data, schema, raised)
+    options.schema = None if declared is None else declared._native
+    options.rows_expected = _rows(data)
+    try:
+        with _bar(progress) as bar:
+            native = _native.write(source.__arrow_c_stream__(), target, options, bar)
+    except HeadraceError:
+        if raised:
+            raise raised[0] from None
+        raise
+    return WriteSummary(native)
+
+
+def write_options(
+    *,
+    mode: str = "error",
+    partition_by: Iterable[str] = (),
+    sort_by: Iterable[str] = (),
+    row_group_bytes: int | None = None,
+    file_bytes: int | None = None,
+    compression: str = "zstd",
+    compression_level: int | None = None,
+    bloom_filters: Iterable[str] = (),
+    memory_budget: int | None = None,
+    num_threads: int | None = None,
+    storage_options: Mapping[str, str] | None = None,
+    format: str = "delta",
+) -> _native.WriteOptions:
+    """Return the arguments of `write` of these names, checked, as C++ has them."""
     options = _native.WriteOptions()
     options.mode = _validate.text("mode", mode)
     options.format = _validate.text("format", format)
@@ -198,21 +244,12 @@ def write(
     options.storage_options = _validate.text_mapping(
         "storage_options", storage_options or {}
     )
-    target = _validate.path("uri", uri)
-    if progress is not None:
-        _validate.boolean("progress", progress)
-    raised: list[BaseException] = []
-    source, declared = _stream(data, schema, raised)
-    options.schema = None if declared is None else declared._native
-    options.rows_expected = _rows(data)
-    try:
-        with _bar(progress) as bar:
-            native = _native.write(source.__arrow_c_stream__(), target, options, bar)
-    except HeadraceError:
-        if raised:
-            raise raised[0] from None
-        raise
-    return WriteSummary(native)
+    return options
+
+
+def _check_schema(schema: Schema | None) -> None:
+    if schema is not None and not isinstance(schema, Schema):
+        raise _validate.rejected("schema", schema, "a headrace.Schema")
 
 
 def compact(

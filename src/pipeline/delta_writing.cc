@@ -63,7 +63,7 @@ Result<DeltaWriting> DeltaWriting::Begin(std::shared_ptr<storage::Storage> stora
   writing.storage_ = std::move(storage);
   writing.root_ = std::move(root);
   writing.options_ = options;
-  ARROW_RETURN_NOT_OK(writing.ReadTable(executor));
+  ARROW_RETURN_NOT_OK(writing.ReadTable({}, executor));
   if (writing.version_) return writing;
   // Files without a log would vanish from what readers see.
   auto present = writing.storage_->List(writing.root_);
@@ -78,11 +78,31 @@ Result<DeltaWriting> DeltaWriting::Begin(std::shared_ptr<storage::Storage> stora
   return writing;
 }
 
-Status DeltaWriting::ReadTable(base::Executor& executor) {
+Result<DeltaWriting> DeltaWriting::Resume(std::shared_ptr<storage::Storage> storage,
+                                          std::string root, const WriteOptions& options,
+                                          std::optional<int64_t> version,
+                                          base::Executor& executor) {
+  DeltaWriting writing;
+  writing.storage_ = std::move(storage);
+  writing.root_ = std::move(root);
+  writing.options_ = options;
+  writing.partition_by_ = options.partition_by;
+  if (version) ARROW_RETURN_NOT_OK(writing.ReadTable(version, executor));
+  return writing;
+}
+
+std::optional<int64_t> DeltaWriting::version() const {
+  return version_ ? std::optional<int64_t>(version_->number) : std::nullopt;
+}
+
+Status DeltaWriting::ReadTable(std::optional<int64_t> version, base::Executor& executor) {
   partition_by_ = options_.partition_by;
   ARROW_ASSIGN_OR_RAISE(auto log, table::delta::Log::Open(storage_, root_));
-  if (!log) return Status::OK();
   const std::string display = storage_->Display(root_);
+  if (!log && !version) return Status::OK();
+  if (!log) {
+    return Error(ErrorKind::kNotFound, display + ": the table is there no more");
+  }
   if (options_.mode == "error") {
     return Error(ErrorKind::kConflict,
                  display + " is a table already, of version " +
@@ -90,7 +110,7 @@ Status DeltaWriting::ReadTable(base::Executor& executor) {
                      ": choose mode append, overwrite or overwrite_partitions, or write "
                      "elsewhere");
   }
-  ARROW_ASSIGN_OR_RAISE(version_, log->Read(log->last(), executor));
+  ARROW_ASSIGN_OR_RAISE(version_, log->Read(version.value_or(log->last()), executor));
   const DeltaTable table{storage_, root_, *std::move(log)};
   ARROW_RETURN_NOT_OK(table.CheckWritable(*version_, replaces()));
   ARROW_ASSIGN_OR_RAISE(
@@ -270,7 +290,7 @@ Result<int64_t> DeltaWriting::Commit(const std::vector<DataFile>& files,
     const bool made = !version_ && options_.mode == "append" &&
                       KindOf(committed.status()) == ErrorKind::kConflict;
     if (!made) return committed;
-    ARROW_RETURN_NOT_OK(ReadTable(executor));
+    ARROW_RETURN_NOT_OK(ReadTable({}, executor));
     if (!version_) return committed;
     if (partition_by_ != options_.partition_by) return committed;
     ARROW_RETURN_NOT_OK(CheckColumns(*stored_));

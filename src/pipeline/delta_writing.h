@@ -29,7 +29,15 @@ class DeltaWriting {
   static Result<DeltaWriting> Begin(std::shared_ptr<storage::Storage> storage,
                                     std::string root, const WriteOptions& options,
                                     base::Executor& executor);
+  /// The write that went by `version` of the table, absent if there was none, whatever
+  /// was committed since: `Commit` looks whether that is in its way.
+  static Result<DeltaWriting> Resume(std::shared_ptr<storage::Storage> storage,
+                                     std::string root, const WriteOptions& options,
+                                     std::optional<int64_t> version,
+                                     base::Executor& executor);
 
+  /// That the write goes by; absent: there is no table.
+  std::optional<int64_t> version() const;
   /// What the write says of how columns are stored; if nothing, what the table says of
   /// those of its tensors that `given` has columns of.
   std::optional<Schema> DeclaredSchema(const arrow::Schema& given) const;
@@ -49,7 +57,8 @@ class DeltaWriting {
 
  private:
   DeltaWriting() = default;
-  Status ReadTable(base::Executor& executor);
+  /// The last version, if none is given.
+  Status ReadTable(std::optional<int64_t> version, base::Executor& executor);
   bool replaces() const { return options_.mode.starts_with("overwrite"); }
   Status CheckColumns(const arrow::Schema& stored) const;
   Status CheckNulls(const std::vector<table::DataFile>& files) const;

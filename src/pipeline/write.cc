@@ -21,26 +21,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Status CheckOptions(const WriteOptions& options) {
-  for (const char* mode : {"error", "append", "overwrite", "overwrite_partitions"}) {
-    if (options.mode != mode) continue;
-    if (options.num_threads < 1) {
-      return Error(ErrorKind::kInvalidArgument, "num_threads is " +
-                                                    std::to_string(options.num_threads) +
-                                                    ", expected at least 1");
-    }
-    if (options.mode == "overwrite_partitions" && options.partition_by.empty() &&
-        options.format == "parquet") {
-      return Error(ErrorKind::kInvalidArgument,
-                   "mode \"overwrite_partitions\" needs partition_by, found no columns");
-    }
-    return Status::OK();
-  }
-  return Error(ErrorKind::kInvalidArgument,
-               "mode is \"" + options.mode +
-                   "\", expected error, append, overwrite or overwrite_partitions");
-}
-
 // Storage, what is there, and what is to become of it.
 struct Target {
   std::shared_ptr<storage::Storage> storage;
@@ -172,7 +152,7 @@ Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data
   const auto begin = Clock::now();
   static const Status initialized = arrow::compute::Initialize();
   ARROW_RETURN_NOT_OK(initialized);
-  ARROW_RETURN_NOT_OK(CheckOptions(options));
+  ARROW_RETURN_NOT_OK(pipeline::CheckWriteOptions(options));
   if (options.format != "delta" && options.format != "parquet") {
     return Error(ErrorKind::kInvalidArgument,
                  "format is \"" + options.format + "\", expected delta or parquet");

@@ -39,9 +39,30 @@ Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
 
 }  // namespace
 
+Status CheckWriteOptions(const WriteOptions& options) {
+  for (const char* mode : {"error", "append", "overwrite", "overwrite_partitions"}) {
+    if (options.mode != mode) continue;
+    if (options.num_threads < 1) {
+      return Error(ErrorKind::kInvalidArgument, "num_threads is " +
+                                                    std::to_string(options.num_threads) +
+                                                    ", expected at least 1");
+    }
+    if (options.mode == "overwrite_partitions" && options.partition_by.empty() &&
+        options.format == "parquet") {
+      return Error(ErrorKind::kInvalidArgument,
+                   "mode \"overwrite_partitions\" needs partition_by, found no columns");
+    }
+    return Status::OK();
+  }
+  return Error(ErrorKind::kInvalidArgument,
+               "mode is \"" + options.mode +
+                   "\", expected error, append, overwrite or overwrite_partitions");
+}
+
 Result<Written> WriteFiles(arrow::RecordBatchReader* data, writer::StoredRows rows,
                            const WriteOptions& options, const storage::Storage& storage,
-                           const std::string& root, const Progress& progress) {
+                           const std::string& root, const Progress& progress,
+                           std::optional<writer::FileNames> names) {
   base::MemoryBudget memory(base::PagePool(), options.memory_budget);
   std::shared_ptr<arrow::internal::ThreadPool> threads;
   if (options.num_threads > 1) {
@@ -52,6 +73,7 @@ Result<Written> WriteFiles(arrow::RecordBatchReader* data, writer::StoredRows ro
                         writer::FileSetWriter::Make(std::move(rows), ToFileSet(options),
                                                     {.storage = &storage,
                                                      .root = root,
+                                                     .names = std::move(names),
                                                      .executor = threads.get(),
                                                      .memory = &memory}));
   ARROW_RETURN_NOT_OK(WriteAll(data, options, progress, writer.get()));

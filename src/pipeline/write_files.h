@@ -6,11 +6,13 @@
 #include <headrace/result.h>
 #include <headrace/write.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "storage/storage.h"
 #include "table/data_file.h"
+#include "writer/file_set_writer.h"
 #include "writer/stored_rows.h"
 
 namespace headrace::pipeline {
@@ -21,11 +23,17 @@ struct Written {
   WriteSummary summary;
 };
 
+/// InvalidArgument for options that are wrong whatever is written.
+Status CheckWriteOptions(const WriteOptions& options);
+
 /// Writes all rows of `data` by the options' sizes, order and partitions, on threads of
 /// its own. On an error nothing is left.
+///
+/// \param names of the files; absent: of a write that is alone.
 Result<Written> WriteFiles(arrow::RecordBatchReader* data, writer::StoredRows rows,
                            const WriteOptions& options, const storage::Storage& storage,
-                           const std::string& root, const Progress& progress);
+                           const std::string& root, const Progress& progress,
+                           std::optional<writer::FileNames> names = {});
 
 /// Deletes files that were written, as far as storage lets them be.
 void DeleteFiles(const storage::Storage& storage, const std::string& root,

@@ -95,6 +95,7 @@ class FileSetWriter::Impl {
   Status Dispatch(const std::shared_ptr<arrow::RecordBatch>& rows);
   Status WriteSorted(Sorter* sorter);
   Status WritePart(const Partition& partition, const arrow::RecordBatch& rows);
+  std::string NextName() const;
   Result<Open*> FileOf(const Partition& partition, const arrow::RecordBatch& first);
   Status CloseFile(const std::string& directory);
   Status CloseFiles();
@@ -238,6 +239,15 @@ Status FileSetWriter::Impl::Dispatch(const std::shared_ptr<arrow::RecordBatch>& 
   return late_->Add(std::move(waiting));
 }
 
+std::string FileSetWriter::Impl::NextName() const {
+  const std::string number = Padded(static_cast<int64_t>(paths_.size()));
+  const auto& names = context_.names;
+  const std::string name =
+      names ? Padded(names->task) + "-" + names->job + "-" + id_ + ".c" + number
+            : number + "-" + id_ + ".c000";
+  return "part-" + name + encoding_.Suffix() + ".parquet";
+}
+
 Result<FileSetWriter::Impl::Open*> FileSetWriter::Impl::FileOf(
     const Partition& partition, const arrow::RecordBatch& first) {
   const auto found = open_.find(partition.directory);
@@ -246,9 +256,7 @@ Result<FileSetWriter::Impl::Open*> FileSetWriter::Impl::FileOf(
   if (sorted_) ARROW_RETURN_NOT_OK(CloseFiles());
   Open open;
   open.partition = partition;
-  open.relative_path = partition.directory + "part-" +
-                       Padded(static_cast<int64_t>(paths_.size())) + "-" + id_ + ".c000" +
-                       encoding_.Suffix() + ".parquet";
+  open.relative_path = partition.directory + NextName();
   const std::string path = context_.root + "/" + open.relative_path;
   paths_.push_back(path);
   ARROW_ASSIGN_OR_RAISE(open.file, ParquetFile::Create(encoding_,

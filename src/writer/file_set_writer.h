@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,20 @@ struct FileSetOptions {
   bool writes_empty = false;
 };
 
+/// What files of one of many writers are called: `part-<task>-<job>-<uuid>.c<number>...`,
+/// so that they sort by task and can be found by the job.
+struct FileNames {
+  std::string job = {};
+  int64_t task = 0;
+};
+
 /// What files are written with. All outlive the writer.
 struct FileSetContext {
   const storage::Storage* storage = nullptr;
   /// As the storage takes it.
   std::string root;
+  /// Absent: of a write that is alone.
+  std::optional<FileNames> names = {};
   /// Encodes columns side by side; null: one after the other.
   arrow::internal::Executor* executor = nullptr;
   base::MemoryBudget* memory = nullptr;

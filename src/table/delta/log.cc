@@ -134,8 +134,8 @@ Result<std::optional<Log>> Log::Open(std::shared_ptr<storage::Storage> storage,
     const std::string folder = storage->Display(root + "/" + kLogFolder);
     const std::string said = MessageOf(found.status());
     if (!said.starts_with(folder)) return found.status();
-    return Error(KindOf(found.status()), storage->Display(root) + ": " + kLogFolder +
-                                             said.substr(folder.size()));
+    return Error(KindOf(found.status()),
+                 storage->Display(root) + ": " + kLogFolder + said.substr(folder.size()));
   }
   auto listed = *std::move(found);
   // What a table keeps beside its commits tells that there were some.

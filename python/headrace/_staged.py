@@ -1,0 +1,147 @@
+"""Writes by many processes: one plans, any number stage files, the first one commits."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from . import _native
+from .errors import HeadraceError
+from .schema import Schema
+from .writing import WriteSummary, write_options
+
+__all__ = ["StagedWrite"]
+
+_OPTIONS = (
+    "mode",
+    "partition_by",
+    "sort_by",
+    "row_group_bytes",
+    "file_bytes",
+    "compression",
+    "compression_level",
+    "bloom_filters",
+    "num_threads",
+    "memory_budget",
+    "storage_options",
+)
+
+
+class StagedWrite:
+    """The plan of a write to a Delta table, the same in all processes that take part.
+
+    It pickles, with the storage options: treat the pickle as a secret where they are.
+
+    Parameters
+    ----------
+    uri : str
+        The table's folder.
+    rows : pa.Schema
+        Of the rows of all processes.
+    schema : Schema, optional
+        How columns are stored, as for `headrace.write`.
+    options : object
+        As `headrace.write` has them.
+
+    Raises
+    ------
+    Conflict, InvalidArgument, NotFound, SchemaMismatch, Unsupported
+        As `headrace.write`, before a row is written.
+    """
+
+    def __init__(
+        self, uri: str, rows: pa.Schema, schema: Schema | None = None, **options: Any
+    ) -> None:
+        native = write_options(**options)
+        native.schema = None if schema is None else schema._native
+        self._plan = _native.plan_write(uri, rows.__arrow_c_schema__(), native)
+
+    @property
+    def uri(self) -> str:
+        """The table's folder, as it was given."""
+        return self._plan.uri
+
+    @property
+    def job(self) -> str:
+        """What the names of the write's files have in them."""
+        return self._plan.job
+
+    @property
+    def partition_by(self) -> list[str]:
+        """The columns of partitions, the table's own where none were given."""
+        return list(self._plan.options.partition_by)
+
+    def stage(self, task: int, rows: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
+        """Write batches as files that no reader sees.
+
+        On an error they are deleted again; what `batches` raises is raised.
+
+        Parameters
+        ----------
+        task : int
+            At least 0: rows of lower tasks come first in the table's order.
+        rows : pa.Schema
+            The plan's.
+        batches : iterable of pa.RecordBatch
+            Drawn from as they are written.
+
+        Returns
+        -------
+        str
+            What `commit` needs to know of them.
+        """
+        raised: list[BaseException] = []
+
+        def drawn() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        reader = pa.RecordBatchReader.from_batches(rows, drawn())
+        try:
+            return _native.stage_files(reader.__arrow_c_stream__(), self._plan, task)
+        except HeadraceError:
+            if raised:
+                raise raised[0] from None
+            raise
+
+    def commit(self, staged: Iterable[str]) -> WriteSummary:
+        """Make one version of what was staged; it is there when this returns.
+
+        Raises
+        ------
+        Conflict
+            Others changed what the write went by; its files are deleted.
+        SchemaMismatch
+            The parts differ in a column.
+        """
+        return WriteSummary(_native.commit_staged(self._plan, list(staged)))
+
+    def discard(self) -> None:
+        """Delete all that was staged, by whichever process, and not committed."""
+        _native.discard_staged(self._plan)
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = self._plan.options
+        state: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
+        schema = options.schema
+        return {
+            "uri": self._plan.uri,
+            "job": self._plan.job,
+            "version": self._plan.version,
+            "schema": None if schema is None else schema.to_json(),
+            "options": state,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        plan = _native.WritePlan()
+        plan.uri, plan.job, plan.version = state["uri"], state["job"], state["version"]
+        options = _native.WriteOptions()
+        for name, value in state["options"].items():
+            setattr(options, name, value)
+        if state["schema"] is not None:
+            options.schema = _native.Schema.from_json(state["schema"])
+        plan.options = options
+        self._plan = plan
