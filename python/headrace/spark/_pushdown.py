@@ -25,17 +25,25 @@ def filter_text(one: datasource.Filter) -> str | None:
         if not values or any(value is None for value in values):
             return None
         return f"{_column(one.attribute)} in ({', '.join(map(str, values))})"
-    for kind, sign in _SIGNS.items():
-        if type(one) is kind:
-            value = _literal(one.value)
-            return None if value is None else f"{_column(one.attribute)} {sign} {value}"
-    for kind, pattern in _PATTERNS.items():
-        if type(one) is kind:
-            text = _escaped(one.value)
-            return f"{_column(one.attribute)} like '{pattern.format(text)}'"
+    if isinstance(one, _COMPARISONS):
+        value = _literal(one.value)
+        return None if value is None else f"{_column(one.attribute)} {_SIGNS[type(one)]} {value}"
+    if isinstance(one, _TEXTS):
+        pattern = _PATTERNS[type(one)].format(_escaped(one.value))
+        return f"{_column(one.attribute)} like '{pattern}'"
     return None
 
 
+_COMPARISONS = (
+    datasource.EqualTo
+    | datasource.GreaterThan
+    | datasource.GreaterThanOrEqual
+    | datasource.LessThan
+    | datasource.LessThanOrEqual
+)
+_TEXTS = (
+    datasource.StringStartsWith | datasource.StringEndsWith | datasource.StringContains
+)
 _SIGNS: dict[type[Any], str] = {
     datasource.EqualTo: "=",
     datasource.GreaterThan: ">",

@@ -18,15 +18,16 @@ def read(
     version: int | None = None,
     as_of: str | None = None,
     columns: Iterable[str] = (),
+    where: str | None = None,
     vectors: Iterable[str] = (),
     partitions: int | None = None,
     storage_options: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """Read a table as a DataFrame, tensors as arrays.
 
-    The version is pinned when this is called. Comparisons of columns with values, in
-    `filter`, prune files, row groups and pages; Spark does not tell a Python source which
-    columns it needs, so name them where a table is wide.
+    The version is pinned when this is called. Spark does not tell a Python source which
+    columns it needs, so name them where a table is wide; and it tells filters only where
+    the conf `spark.sql.python.filterPushdown.enabled` is true, so give them as `where`.
 
     Parameters
     ----------
@@ -40,6 +41,9 @@ def read(
         The last version committed by a time.
     columns : list of str, optional
         Which columns; all if none are given.
+    where : str, optional
+        Filter text (docs/guide/filters.md): files, row groups and pages without such rows
+        are not read.
     vectors : list of str, optional
         Columns of 1-D tensors or lists that become Spark ML vectors, of doubles.
     partitions : int, optional
@@ -70,6 +74,8 @@ def read(
         options["version"] = str(pinned.version)
     if names := _validate.names("columns", columns):
         options["columns"] = json.dumps(names)
+    if where is not None:
+        options["where"] = _validate.text("where", where)
     if partitions is not None:
         options["partitions"] = str(_validate.integer("partitions", partitions, 1))
     df = spark.read.format("headrace").options(**options).load(_validate.text("uri", uri))

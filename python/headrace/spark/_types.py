@@ -113,7 +113,7 @@ def _types_of(given: pa.DataType, name: str) -> tuple[spark_types.DataType, pa.D
 
 
 def _is_list(arrow: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_list(arrow)
         or pa.types.is_large_list(arrow)
         or pa.types.is_fixed_size_list(arrow)

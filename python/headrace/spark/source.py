@@ -4,6 +4,7 @@ Spark finds it by itself where Headrace is installed (module `pyspark_headrace`)
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from ._types import spark_schema, to_spark
 
 __all__ = ["TASK_MEMORY", "HeadraceSource", "stage"]
 
-_READ_OPTIONS = {"path", "version", "as_of", "columns", "partitions"}
+_READ_OPTIONS = {"path", "version", "as_of", "columns", "where", "partitions"}
 _WRITE_OPTIONS = {
     "path",
     "mode",
@@ -55,9 +56,10 @@ class HeadraceSource(datasource.DataSource):
     """Tables of Headrace in Spark.
 
     Options of reading: `version`, `as_of`, `columns` (names with commas between, or a JSON
-    list: Spark does not tell a Python source which ones it needs), `partitions` (how many
-    tasks at most), `storage.<name>` (as `storage_options`). Filters of Spark that are
-    comparisons of a column with a value prune files, row groups and pages.
+    list: Spark does not tell a Python source which ones it needs), `where` (filter text),
+    `partitions` (how many tasks at most), `storage.<name>` (as `storage_options`). With the
+    conf `spark.sql.python.filterPushdown.enabled`, filters of Spark that compare a column
+    with a value prune files, row groups and pages, as `where` does.
 
     Options of writing: those of `headrace.write`, lists and the schema as JSON.
     """
@@ -73,7 +75,8 @@ class HeadraceSource(datasource.DataSource):
 
     def reader(self, schema: StructType) -> datasource.DataSourceReader:
         """Return what reads a version, which is pinned now."""
-        return _Reader(_parse(self.options, _READ_OPTIONS), schema)
+        kind = _PushingReader if _is_asked_for_filters() else _Reader
+        return kind(_parse(self.options, _READ_OPTIONS), schema)
 
     def writer(
         self, schema: StructType, overwrite: bool
@@ -104,24 +107,13 @@ class _Reader(datasource.DataSourceReader):
             )
         self._partitions = options.get("partitions", 0)
 
-    def pushFilters(
-        self, filters: list[datasource.Filter]
-    ) -> Iterable[datasource.Filter]:
-        left = []
-        for one in filters:
-            text = filter_text(one)
-            if text is None:
-                left.append(one)
-            else:
-                self._dataset = self._dataset.where(text)
-        return left
-
     def partitions(self) -> list[datasource.InputPartition]:
         try:
             ranges = self._dataset._native.scan_ranges(self._partitions)
         except Unsupported:  # the table stores a column of that name
             return [_Ids(0, _ALL)]
-        return [_Ids(first, end) for first, end in ranges]
+        # Of no partition at all Spark would make one of its own.
+        return [_Ids(first, end) for first, end in ranges or [(0, 0)]]
 
     def read(self, partition: datasource.InputPartition) -> Iterator[pa.RecordBatch]:
         assert isinstance(partition, _Ids)
@@ -133,6 +125,31 @@ class _Reader(datasource.DataSourceReader):
             batch = pa.record_batch(rows)
             if batch.num_rows:
                 yield to_spark(batch)
+
+
+class _PushingReader(_Reader):
+    def pushFilters(  # noqa: N802
+        self, filters: list[datasource.Filter]
+    ) -> Iterable[datasource.Filter]:
+        left = []
+        for one in filters:
+            text = filter_text(one)
+            if text is None:
+                left.append(one)
+            else:
+                self._dataset = self._dataset.where(text)
+        return left
+
+
+def _is_asked_for_filters() -> bool:
+    """Return whether this is the worker that Spark pushes filters to.
+
+    Where `spark.sql.python.filterPushdown.enabled` is false, Spark refuses a reader that
+    takes filters instead of keeping them to itself.
+    """
+    worker = "pyspark.sql.worker.data_source_pushdown_filters"
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return worker in sys.modules or (spec is not None and spec.name == worker)
 
 
 @dataclass
@@ -194,6 +211,8 @@ def _open(options: Mapping[str, Any]) -> tuple[Dataset, pa.Schema]:
     columns = options.get("columns")
     if columns:
         dataset = dataset.select(*columns)
+    if "where" in options:
+        dataset = dataset.where(options["where"])
     return dataset, pa.schema(dataset._native.scan(True))
 
 
