@@ -26,8 +26,8 @@ def read(
     """Read a table as a DataFrame, tensors as arrays.
 
     The version is pinned when this is called. Spark does not tell a Python source which
-    columns it needs, so name them where a table is wide; and it tells filters only where
-    the conf `spark.sql.python.filterPushdown.enabled` is true, so give them as `where`.
+    columns it needs, nor, safely, its filters: name columns where a table is wide, and
+    give as `where` what is to prune files, row groups and pages.
 
     Parameters
     ----------

@@ -4,8 +4,7 @@ Spark finds it by itself where Headrace is installed (module `pyspark_headrace`)
 """
 
 import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from .._staged import StagedWrite
 from ..dataset import Dataset
 from ..errors import InvalidArgument, Unsupported
 from ._columns import StoredColumns
-from ._pushdown import filter_text
 from ._types import spark_schema, to_spark
 
 __all__ = ["TASK_MEMORY", "HeadraceSource", "stage"]
@@ -56,10 +54,9 @@ class HeadraceSource(datasource.DataSource):
     """Tables of Headrace in Spark.
 
     Options of reading: `version`, `as_of`, `columns` (names with commas between, or a JSON
-    list: Spark does not tell a Python source which ones it needs), `where` (filter text),
-    `partitions` (how many tasks at most), `storage.<name>` (as `storage_options`). With the
-    conf `spark.sql.python.filterPushdown.enabled`, filters of Spark that compare a column
-    with a value prune files, row groups and pages, as `where` does.
+    list: Spark does not tell a Python source which ones it needs), `where` (filter text,
+    docs/guide/filters.md: what cannot pass is not read), `partitions` (how many tasks at
+    most), `storage.<name>` (as `storage_options`).
 
     Options of writing: those of `headrace.write`, lists and the schema as JSON.
     """
@@ -75,8 +72,7 @@ class HeadraceSource(datasource.DataSource):
 
     def reader(self, schema: StructType) -> datasource.DataSourceReader:
         """Return what reads a version, which is pinned now."""
-        kind = _PushingReader if _is_asked_for_filters() else _Reader
-        return kind(_parse(self.options, _READ_OPTIONS), schema)
+        return _Reader(_parse(self.options, _READ_OPTIONS), schema)
 
     def writer(
         self, schema: StructType, overwrite: bool
@@ -96,6 +92,9 @@ class _Ids(datasource.InputPartition):
 
 
 class _Reader(datasource.DataSourceReader):
+    # It has no pushFilters: Spark 4.3 keeps one plan of reading for all queries of a
+    # DataFrame, so that one query's filters would take rows from the others (ADR 10).
+
     def __init__(self, options: Mapping[str, Any], schema: StructType) -> None:
         self._dataset, columns = _open(options)
         expected = spark_schema(columns)
@@ -125,31 +124,6 @@ class _Reader(datasource.DataSourceReader):
             batch = pa.record_batch(rows)
             if batch.num_rows:
                 yield to_spark(batch)
-
-
-class _PushingReader(_Reader):
-    def pushFilters(  # noqa: N802
-        self, filters: list[datasource.Filter]
-    ) -> Iterable[datasource.Filter]:
-        left = []
-        for one in filters:
-            text = filter_text(one)
-            if text is None:
-                left.append(one)
-            else:
-                self._dataset = self._dataset.where(text)
-        return left
-
-
-def _is_asked_for_filters() -> bool:
-    """Return whether this is the worker that Spark pushes filters to.
-
-    Where `spark.sql.python.filterPushdown.enabled` is false, Spark refuses a reader that
-    takes filters instead of keeping them to itself.
-    """
-    worker = "pyspark.sql.worker.data_source_pushdown_filters"
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return worker in sys.modules or (spec is not None and spec.name == worker)
 
 
 @dataclass
