@@ -11,6 +11,8 @@ out of a C++ core.
 ...         step(batch["distance"], batch["dep_delay"])
 """
 
+import importlib
+
 from . import errors, iceberg, image
 from ._version import __version__
 from .catalogs import Catalog, CatalogColumn, CatalogEntry, catalog
@@ -32,6 +34,14 @@ from .versions import (
     vacuum,
 )
 from .writing import WriteSummary, compact, write
+
+
+def __getattr__(name: str) -> object:
+    # What needs Spark is imported when it is first named.
+    if name == "spark":
+        return importlib.import_module(".spark", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Catalog",
