@@ -161,8 +161,8 @@ class Catalog {
 };
 
 /// Opens the table of an address, at its version. What `options` say of storage and types
-/// goes before what the catalog says. `where`: the dataset's filter; partitions that it
-/// rules out are not listed where the catalog knows them.
+/// goes before what the catalog says. `where`, not that of `options`: the dataset's
+/// filter; partitions that it rules out are not listed, as with `OpenOptions::where`.
 Result<Dataset> OpenTable(const Catalog& catalog, std::string_view address,
                           const OpenOptions& options = {}, std::string_view where = {});
 
@@ -175,8 +175,8 @@ Result<CatalogEntry> AddTable(Catalog* catalog, const CatalogEntry& words,
 
 /// What is to be said of an opened table: columns, counts, partitions, format. Name,
 /// words of people and tags are left to the caller; credentials are left out of
-/// `storage_options`. InvalidArgument for a dataset of several URIs, or of one that holds
-/// credentials.
+/// `storage_options`. InvalidArgument for a dataset of several URIs, of one that holds
+/// credentials, or of a part of a table.
 Result<CatalogEntry> DescribeTable(const Dataset& dataset);
 
 }  // namespace headrace

@@ -29,6 +29,19 @@ namespace headrace {
 /// Called now and then with what is done and all there is to do, by one thread at a time.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
+/// A moment: text in the form of a date or timestamp of filters ("2026-11-01",
+/// "2026-11-01T06:00Z"), or an integer since the epoch, which counts seconds below 10^11,
+/// milliseconds below 10^14, microseconds below 10^17, else nanoseconds.
+using Moment = std::variant<int64_t, std::string>;
+
+/// Rows whose time is in [start, end), as `Dataset::Between` takes them.
+struct TimeRange {
+  Moment start = {};
+  Moment end = {};
+  /// Absent: the table's one column of time.
+  std::optional<std::string> column = {};
+};
+
 /// Where a table lies and how to reach it.
 struct OpenOptions {
   /// Storage: `endpoint_override`, `access_key`, `secret_key`, `session_token`, `region`,
@@ -48,6 +61,12 @@ struct OpenOptions {
   /// Of a list of directories below one of a table: that one, for partition columns are
   /// read from paths below it. Empty: below what all files have in common.
   std::string root = {};
+  /// Rows that are wanted, as `Where` and `Between` take them; empty, absent: all. Of one
+  /// directory of plain Parquet, directories of partitions which they rule out are not
+  /// listed, and are no part of what is opened: schema, row ids, counts and fingerprint
+  /// are those of the files that are left (docs/guide/filters.md).
+  std::string where = {};
+  std::optional<TimeRange> between = {};
   /// Fields of columns, dotted names included, whose files do not say how their cells are
   /// encoded, or say it otherwise.
   std::optional<Schema> schema = {};
@@ -81,11 +100,6 @@ struct ScanSummary {
   std::string ToString() const;
   std::string ToJson() const;
 };
-
-/// A moment: text in the form of a date or timestamp of filters ("2026-11-01",
-/// "2026-11-01T06:00Z"), or an integer since the epoch, which counts seconds below 10^11,
-/// milliseconds below 10^14, microseconds below 10^17, else nanoseconds.
-using Moment = std::variant<int64_t, std::string>;
 
 struct DatasetImpl;
 

@@ -42,6 +42,8 @@ using PyRagged =
     std::map<std::string, std::tuple<std::string, nb::object, std::optional<int64_t>>>;
 /// Vocabularies: str or bytes.
 using PyCodes = std::map<std::string, std::optional<std::vector<nb::object>>>;
+/// (start, end, column).
+using PyRange = std::optional<std::tuple<Moment, Moment, std::optional<std::string>>>;
 /// (mean, standard deviation).
 using PyStandardize = std::map<std::string, std::tuple<double, double>>;
 
@@ -125,8 +127,14 @@ Dataset Open(const std::vector<std::string>& uris,
              const std::map<std::string, std::string>& partition_types,
              const std::optional<Schema>& schema, std::optional<int64_t> version,
              const std::string& as_of, const std::string& actions,
-             const std::string& cache_folder, const std::string& catalog) {
+             const std::string& cache_folder, const std::string& catalog,
+             const std::string& where, const PyRange& between) {
   OpenOptions options;
+  options.where = where;
+  if (between) {
+    const auto& [start, end, column] = *between;
+    options.between = TimeRange{start, end, column};
+  }
   options.version = version;
   options.as_of = as_of;
   options.actions = actions;
@@ -226,7 +234,8 @@ void BindDataset(nb::module_& m) {
       .def_static("open", &Open, nb::arg("uris"), nb::arg("storage_options"),
                   nb::arg("partition_types"), nb::arg("schema").none(),
                   nb::arg("version").none(), nb::arg("as_of"), nb::arg("actions"),
-                  nb::arg("cache_folder"), nb::arg("catalog") = "")
+                  nb::arg("cache_folder"), nb::arg("catalog") = "", nb::arg("where") = "",
+                  nb::arg("between") = nb::none())
       .def_static(
           "from_json",
           [](const std::string& json) {

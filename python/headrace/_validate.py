@@ -1,5 +1,6 @@
 """Checks of arguments: each message names the parameter, what was found, what was expected."""
 
+import datetime
 import importlib.util
 import operator
 import os
@@ -17,6 +18,7 @@ __all__ = [
     "int64s",
     "integer",
     "mapping",
+    "moment",
     "names",
     "paths",
     "real",
@@ -44,6 +46,21 @@ def installed(what: str, package: str) -> None:
         raise Unsupported(
             f"{what} needs {package}, which is not installed: pip install {package}"
         )
+
+
+def moment(parameter: str, value: object) -> int | str:
+    """Return a point of time as the core takes it: an integer, or text."""
+    if isinstance(value, datetime.date):  # datetimes are dates as well
+        return value.isoformat()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise rejected(
+            parameter,
+            value,
+            "a string, an integer, a datetime.date or a datetime.datetime",
+        )
+    return integer(parameter, value, -(2**63))
 
 
 def integer(

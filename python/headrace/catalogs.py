@@ -200,8 +200,9 @@ class Catalog:
             "prod.flights", "prod.flights@train-2026-11" (a tag) or "prod.flights@12" (a
             version). `headrace.open` takes the same after "catalog:".
         where : str, optional
-            A filter of the rows. A Hive Metastore is asked only for partitions that it does
-            not rule out, so that others are not even listed.
+            A filter of the rows. Partitions that it rules out are not even listed: a Hive
+            Metastore is asked only for others, and of a directory of plain Parquet they are
+            left out as `headrace.open` does it.
         storage_options, partition_types : dict of str to str, optional
             As for `headrace.open`; they go before what the catalog says.
         schema : Schema, optional

@@ -13,12 +13,17 @@ from .schema import Schema
 
 __all__ = ["open"]
 
+_Moment = str | int | datetime.date
+TimeRange = tuple[_Moment, _Moment] | tuple[_Moment, _Moment, str]
+
 
 def open(
     uri: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
     *,
     storage_options: Mapping[str, str] | None = None,
     partition_types: Mapping[str, str] | None = None,
+    where: str | None = None,
+    between: TimeRange | None = None,
     schema: Schema | None = None,
     version: int | None = None,
     as_of: "str | datetime.datetime | None" = None,
@@ -45,6 +50,11 @@ def open(
     partition_types : dict of str to str, optional
         Types of Hive partition columns ("int16", "string", "date32", ...). Columns not
         named are inferred: int32, int64, date32, else string.
+    where : str, optional
+        A filter of the rows, as `Dataset.where` takes it. Of a directory of plain Parquet,
+        Hive partitions that it rules out are not listed, and are no part of what is opened.
+    between : (start, end) or (start, end, column), optional
+        A range of time, as `Dataset.between` takes it; likewise.
     schema : Schema, optional
         Fields of columns, dotted names included, whose files do not say how their cells
         are encoded, or say it otherwise. Columns that it does not name stay as they are.
@@ -61,7 +71,7 @@ def open(
     Returns
     -------
     Dataset
-        All columns and rows of the version.
+        All columns of the version, and the rows that were asked for.
 
     Raises
     ------
@@ -87,10 +97,17 @@ def open(
     Survivor counts of filters are remembered in `HEADRACE_CACHE_DIR`, else
     `XDG_CACHE_HOME/headrace`, else `~/.cache/headrace`. May be called from any thread.
 
+    With `where` or `between`, schema, row ids, fingerprint and with it the state of a
+    loader are those of the files that are left: what happens to others does not matter.
+    `open(uri).where(...)` lists and pins the whole table.
+
     Examples
     --------
     >>> import headrace as hr
     >>> flights = hr.open("lake/flights")  # doctest: +SKIP
+    >>> november = hr.open(
+    ...     "s3://lake/clicks", between=("2026-11-01", "2026-12-01")
+    ... )  # doctest: +SKIP
     """
     if isinstance(uri, str) and uri.startswith("iceberg:"):
         given = (partition_types, schema, version, as_of)
@@ -99,7 +116,8 @@ def open(
                 f"{uri}: of an Iceberg table only storage_options are taken; a snapshot is "
                 "named in the URI, after @"
             )
-        return _open_iceberg(uri, storage_options)
+        opened = _open_iceberg(uri, storage_options)
+        return _chosen(opened, where, between)
     uris = _validate.paths("uri", uri)
     options = native_options(storage_options, partition_types, schema)
     if filesystem is not None:
@@ -117,9 +135,41 @@ def open(
             as_of=_time(as_of),
             actions="",
             catalog=default_catalog() if by_name else "",
+            where="" if where is None else _filter(where),
+            between=None if between is None else _range(between),
             **options,
         )
     )
+
+
+def _filter(where: object) -> str:
+    if not isinstance(where, str) or not where:
+        raise _validate.rejected("where", where, "the text of a filter")
+    return where
+
+
+def _range(between: object) -> tuple[int | str, int | str, str | None]:
+    if not isinstance(between, tuple) or len(between) not in (2, 3):
+        raise _validate.rejected(
+            "between", between, "a tuple (start, end) or (start, end, column)"
+        )
+    start, end, *column = between
+    return (
+        _validate.moment("between's start", start),
+        _validate.moment("between's end", end),
+        _validate.text("between's column", column[0], "a column name")
+        if column
+        else None,
+    )
+
+
+def _chosen(dataset: Dataset, where: str | None, between: TimeRange | None) -> Dataset:
+    if where is not None:
+        dataset = dataset.where(_filter(where))
+    if between is not None:
+        start, end, column = _range(between)
+        dataset = dataset.between(start, end, column=column)
+    return dataset
 
 
 class NativeOptions(TypedDict):

@@ -21,20 +21,6 @@ def table_of(scan: _native.ScanBatches, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(batches, schema)
 
 
-def _moment(parameter: str, value: object) -> int | str:
-    if isinstance(value, datetime.date):  # datetimes are dates as well
-        return value.isoformat()
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise _validate.rejected(
-            parameter,
-            value,
-            "a string, an integer, a datetime.date or a datetime.datetime",
-        )
-    return _validate.integer(parameter, value, -(2**63))
-
-
 class Samples(Choice):
     """What a Dataset can do with its rows as such."""
 
@@ -135,7 +121,8 @@ class Samples(Choice):
 
         Notes
         -----
-        It is a `where`, and prunes files by their partition values as that does.
+        It is a `where`, and prunes files by their partition values as that does. The
+        argument `between` of `headrace.open` leaves out directories before they are listed.
 
         Examples
         --------
@@ -144,7 +131,9 @@ class Samples(Choice):
         if column is not None:
             _validate.text("column", column, "a column name or None")
         return self._with(
-            self._native.between(_moment("start", start), _moment("end", end), column)
+            self._native.between(
+                _validate.moment("start", start), _validate.moment("end", end), column
+            )
         )
 
     def take(self, row_ids: Iterable[int] | npt.ArrayLike) -> pa.Table:

@@ -86,9 +86,11 @@ Result<Dataset> OpenTable(const Catalog& catalog, std::string_view address,
                           const OpenOptions& options, std::string_view where) {
   ARROW_ASSIGN_OR_RAISE(const CatalogAddress parsed, CatalogAddress::Parse(address));
   ARROW_ASSIGN_OR_RAISE(const CatalogLocation location, catalog.Locate(parsed, where));
-  auto opened = OpenLocation(location, options);
+  OpenOptions chosen = options;
+  chosen.where = where;
+  auto opened = OpenLocation(location, std::move(chosen));
   if (!opened.ok()) return WithContext(opened.status(), "table " + parsed.name);
-  return where.empty() ? opened : opened->Where(where);
+  return opened;
 }
 
 Result<Dataset> pipeline::OpenByName(const std::string& address,
@@ -99,7 +101,7 @@ Result<Dataset> pipeline::OpenByName(const std::string& address,
         address + " is a name in a catalog, and no catalog was named: say which");
   }
   ARROW_ASSIGN_OR_RAISE(const auto catalog, Catalog::Open(options.catalog));
-  return OpenTable(*catalog, address, options);
+  return OpenTable(*catalog, address, options, options.where);
 }
 
 Result<CatalogEntry> DescribeTable(const Dataset& dataset) {
@@ -109,6 +111,11 @@ Result<CatalogEntry> DescribeTable(const Dataset& dataset) {
                  "a list of " + std::to_string(table.uris().size()) +
                      " URIs cannot be given a name, expected one directory, file or "
                      "glob");
+  }
+  if (table.is_part()) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "a part of " + table.DisplayUri() +
+                     " cannot be given a name: open it without where and between");
   }
   const OpenOptions& options = DatasetAccess::Impl(dataset).options;
   CatalogEntry entry;

@@ -14,6 +14,7 @@
 #include "pipeline/dataset_impl.h"
 #include "pipeline/dataset_json.h"
 #include "pipeline/decoded_reader.h"
+#include "pipeline/part_rule.h"
 #include "pipeline/scan.h"
 #include "pipeline/scan_reader.h"
 #include "pipeline/thread_executor.h"
@@ -90,9 +91,9 @@ Status DatasetImpl::Bind() {
   schema = arrow::schema(std::move(cast));
   filter.reset();
   if (where) {
+    const auto epochs = pipeline::WithEpochs(*where, table->partition_columns());
     ARROW_ASSIGN_OR_RAISE(filter,
-                          expression::Filter::Bind(pipeline::WithEpochs(*where, *table),
-                                                   *table->named_schema()));
+                          expression::Filter::Bind(epochs, *table->named_schema()));
   }
   return Status::OK();
 }
@@ -105,21 +106,15 @@ Result<std::shared_ptr<arrow::Field>> DatasetImpl::Declared(
   return declared == nullptr ? field : schema::Declare(field, *declared);
 }
 
-Result<Dataset> Dataset::Open(const std::string& uri, const OpenOptions& options) {
-  return Open(std::vector<std::string>{uri}, options);
-}
+namespace {
 
-Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
-                              const OpenOptions& options) {
-  ARROW_RETURN_NOT_OK(InitializeCompute());
+// A table whole, or the part of it that `rule` leaves, if there is one.
+Result<std::shared_ptr<DatasetImpl>> OpenImpl(const std::vector<std::string>& uris,
+                                              const OpenOptions& options,
+                                              table::PartRule rule) {
   if (uris.empty()) {
     return Error(ErrorKind::kInvalidArgument,
                  "open got an empty list, expected at least one URI");
-  }
-  if (uris[0].starts_with(kCatalogScheme)) {
-    if (uris.size() == 1) return pipeline::OpenByName(uris[0], options);
-    return Error(ErrorKind::kInvalidArgument,
-                 "open got " + uris[0] + " in a list, expected it alone");
   }
   if (options.num_threads < 1) {
     return Error(ErrorKind::kInvalidArgument, "num_threads is " +
@@ -135,6 +130,7 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
     ARROW_ASSIGN_OR_RAISE(table_options.as_of_ms, table::delta::ParseTime(options.as_of));
   }
   table_options.root = options.root;
+  table_options.part = std::move(rule);
   pipeline::ThreadExecutor executor(options.num_threads);
   auto impl = std::make_shared<DatasetImpl>();
   ARROW_ASSIGN_OR_RAISE(impl->table, table::Table::Open(uris, table_options, executor));
@@ -143,6 +139,8 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
   impl->options = options;
   impl->options.version = impl->table->version();
   impl->options.as_of.clear();
+  impl->options.where.clear();
+  impl->options.between.reset();
   if (options.schema) {
     for (const Field& field : options.schema->fields()) {
       if (Status known = impl->Declared(field.name).status(); !known.ok()) {
@@ -151,13 +149,57 @@ Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
     }
   }
   ARROW_RETURN_NOT_OK(impl->Bind());
+  return impl;
+}
+
+}  // namespace
+
+Result<Dataset> Dataset::Open(const std::string& uri, const OpenOptions& options) {
+  return Open(std::vector<std::string>{uri}, options);
+}
+
+Result<Dataset> Dataset::Open(const std::vector<std::string>& uris,
+                              const OpenOptions& options) {
+  ARROW_RETURN_NOT_OK(InitializeCompute());
+  if (!uris.empty() && uris[0].starts_with(kCatalogScheme)) {
+    if (uris.size() == 1) return pipeline::OpenByName(uris[0], options);
+    return Error(ErrorKind::kInvalidArgument,
+                 "open got " + uris[0] + " in a list, expected it alone");
+  }
+  std::optional<arrow::compute::Expression> where;
+  if (!options.where.empty()) {
+    ARROW_ASSIGN_OR_RAISE(where, expression::ParseFilter(options.where));
+  }
+  ARROW_ASSIGN_OR_RAISE(auto rule, pipeline::MakePartRule(where, options.between));
+  ARROW_ASSIGN_OR_RAISE(auto impl, OpenImpl(uris, options, std::move(rule)));
+  const auto table = impl->table;
+  Dataset dataset(std::move(impl));
+  if (where) {
+    const auto epochs = pipeline::WithEpochs(*where, table->partition_columns());
+    ARROW_ASSIGN_OR_RAISE(dataset, dataset.Where(epochs));
+  }
+  if (options.between) {
+    ARROW_ASSIGN_OR_RAISE(const auto range,
+                          pipeline::BetweenFilter(*table, *options.between));
+    ARROW_ASSIGN_OR_RAISE(dataset, dataset.Where(range));
+  }
+  if (!where && !options.between) return dataset;
+  impl = std::make_shared<DatasetImpl>(*dataset.impl_);
+  impl->part = impl->where;
   return Dataset(std::move(impl));
 }
 
 Result<Dataset> Dataset::FromJson(const std::string& json) {
+  ARROW_RETURN_NOT_OK(InitializeCompute());
   ARROW_ASSIGN_OR_RAISE(auto description, pipeline::DatasetDescription::FromJson(json));
-  ARROW_ASSIGN_OR_RAISE(Dataset opened, Open(description.uris, description.options));
-  const table::Table& table = *opened.impl_->table;
+  std::optional<arrow::compute::Expression> part;
+  if (!description.part.empty()) {
+    ARROW_ASSIGN_OR_RAISE(part, expression::DeserializeExpression(description.part));
+  }
+  ARROW_ASSIGN_OR_RAISE(auto rule, pipeline::MakePartRule(part, {}));
+  ARROW_ASSIGN_OR_RAISE(auto impl,
+                        OpenImpl(description.uris, description.options, std::move(rule)));
+  const table::Table& table = *impl->table;
   if (table.fingerprint() != description.fingerprint) {
     return Error(ErrorKind::kConflict,
                  description.uris[0] +
@@ -170,9 +212,9 @@ Result<Dataset> Dataset::FromJson(const std::string& json) {
                      " files, " + std::to_string(description.rows) +
                      " rows): open it anew to take the new files");
   }
-  auto impl = std::make_shared<DatasetImpl>(*opened.impl_);
   impl->select = description.select;
   impl->choices = description.choices;
+  impl->part = std::move(part);
   if (!description.where.empty()) {
     ARROW_ASSIGN_OR_RAISE(impl->where,
                           expression::DeserializeExpression(description.where));
@@ -238,9 +280,8 @@ Result<Dataset> Dataset::Where(const arrow::compute::Expression& filter) const {
       impl->where ? arrow::compute::call("and_kleene", {*impl->where, filter}) : filter;
   // Bound alone first, so that an error speaks of what was given.
   const table::Table& table = *impl->table;
-  ARROW_RETURN_NOT_OK(
-      expression::Filter::Bind(pipeline::WithEpochs(filter, table), *table.named_schema())
-          .status());
+  const auto epochs = pipeline::WithEpochs(filter, table.partition_columns());
+  ARROW_RETURN_NOT_OK(expression::Filter::Bind(epochs, *table.named_schema()).status());
   ARROW_RETURN_NOT_OK(impl->Bind());
   return Dataset(std::move(impl));
 }
@@ -248,7 +289,7 @@ Result<Dataset> Dataset::Where(const arrow::compute::Expression& filter) const {
 Result<Dataset> Dataset::Between(const Moment& start, const Moment& end,
                                  const std::optional<std::string>& column) const {
   ARROW_ASSIGN_OR_RAISE(auto filter,
-                        pipeline::BetweenFilter(*impl_->table, start, end, column));
+                        pipeline::BetweenFilter(*impl_->table, {start, end, column}));
   return Where(filter);
 }
 

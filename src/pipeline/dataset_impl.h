@@ -29,6 +29,9 @@ struct DatasetImpl {
   /// Absent: all columns.
   std::optional<std::vector<std::string>> select;
   std::optional<arrow::compute::Expression> where;
+  /// What was given to `Open` beside the table, with all that its partitions said of it:
+  /// opened by it again, the table is of the same files. `where` holds it too.
+  std::optional<arrow::compute::Expression> part;
   schema::ColumnChoices choices;
 
   /// Which files are read, of 0 none of their rows; empty: all. What compacting chooses.

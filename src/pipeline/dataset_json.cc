@@ -228,6 +228,9 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
     // Bound before, so it serializes.
     j["where"] = expression::SerializeExpression(*dataset.where).ValueOr("");
   }
+  if (dataset.part) {
+    j["part"] = expression::SerializeExpression(*dataset.part).ValueOr("");
+  }
   j.update(ChoicesToJson(dataset.choices));
   return Dump(j);
 }
@@ -262,6 +265,7 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     if (!j.at("select").is_null())
       d.select = j.at("select").get<std::vector<std::string>>();
     d.where = j.value("where", "");
+    d.part = j.value("part", "");
     d.choices.casts = j.at("cast").get<std::map<std::string, std::string>>();
     d.choices.nulls = j.at("nulls").get<std::map<std::string, NullPolicy>>();
     d.choices.ragged = j.at("ragged").get<std::map<std::string, RaggedPolicy>>();
@@ -297,8 +301,8 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
 std::string DatasetToString(const DatasetImpl& dataset) {
   const table::Table& table = *dataset.table;
   std::ostringstream text;
-  text << "Dataset(" << table.DisplayUri() << ": " << table.rows() << " rows, "
-       << table.fragments().size() << " files";
+  text << "Dataset(" << (table.is_part() ? "part of " : "") << table.DisplayUri() << ": "
+       << table.rows() << " rows, " << table.fragments().size() << " files";
   if (table.version()) {
     text << ", version " << *table.version();
   } else {

@@ -23,6 +23,7 @@ struct DatasetDescription {
   int64_t rows = 0;
   std::optional<std::vector<std::string>> select;
   std::string where;  ///< As SerializeExpression gives it; empty: none.
+  std::string part;   ///< Likewise.
   schema::ColumnChoices choices;
 
   static Result<DatasetDescription> FromJson(const std::string& json);

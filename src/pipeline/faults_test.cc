@@ -196,6 +196,14 @@ Result<std::string> OpenFromJson(const std::string& uri) {
   return again.fingerprint() + again.schema()->ToString();
 }
 
+/// Level by level, as far as the partitions say.
+Result<std::string> OpenPart(const std::string& uri) {
+  ARROW_ASSIGN_OR_RAISE(
+      auto dataset, Dataset::Open(uri, {.where = "k = 1 and x > 20", .num_threads = 2}));
+  ARROW_ASSIGN_OR_RAISE(const int64_t rows, dataset.CountRows());
+  return dataset.fingerprint() + std::to_string(rows);
+}
+
 Result<std::string> Count(const std::string& uri) {
   ARROW_ASSIGN_OR_RAISE(auto dataset, OpenTable(uri));
   ARROW_ASSIGN_OR_RAISE(dataset, dataset.Where(kFilter));
@@ -316,6 +324,7 @@ Result<std::string> Verified(const std::string& uri) {
 const std::vector<Way>& Ways() {
   static const std::vector<Way> ways = {{"Open", OpenOnly},
                                         {"FromJson", OpenFromJson},
+                                        {"OpenPart", OpenPart},
                                         {"Count", Count},
                                         {"Shuffled", Shuffled},
                                         {"InOrder", InOrder},

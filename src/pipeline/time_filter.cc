@@ -110,10 +110,9 @@ Result<Instant> InstantOf(const Moment& moment, const std::string& name) {
 bool IsInteger(const arrow::DataType& type) { return arrow::is_integer(type.id()); }
 
 /// The digits after the second of a partition column of integers: by its largest value.
-int DigitsOf(const table::Table& table, int partition) {
+int DigitsOf(const table::PartitionColumns& columns, int partition) {
   int digits = 0;
-  for (const table::Fragment& fragment : table.fragments()) {
-    const auto& value = fragment.partition_values[partition];
+  for (const auto& value : columns.values(partition)) {
     if (!value->is_valid) continue;
     auto number = value->CastTo(arrow::int64());
     // What passes 2^63 counts nothing smaller than nanoseconds.
@@ -132,8 +131,7 @@ Expression EpochLiteral(const Instant& instant, int digits) {
   return cp::literal(arrow::Decimal128Scalar(nanos, arrow::decimal128(38, 9 - digits)));
 }
 
-int PartitionOf(const table::Table& table, const std::string& name) {
-  const auto& fields = table.partition_fields();
+int PartitionOf(const arrow::FieldVector& fields, const std::string& name) {
   auto found = std::ranges::find(fields, name, [](const auto& f) { return f->name(); });
   return found == fields.end() ? -1 : static_cast<int>(found - fields.begin());
 }
@@ -155,22 +153,21 @@ std::string Lower(std::string text) {
   return text;
 }
 
-bool EveryValueHasTwoDigits(const table::Table& table, int partition) {
-  return std::ranges::all_of(table.fragments(), [&](const table::Fragment& fragment) {
-    const auto& value = fragment.partition_values[partition];
+bool EveryValueHasTwoDigits(const table::PartitionColumns& columns, int partition) {
+  return std::ranges::all_of(columns.values(partition), [](const auto& value) {
     return !value->is_valid || value->ToString().size() == 2;
   });
 }
 
 /// A partition column of this name, if it holds integers or text of two digits.
-std::optional<PartColumn> FindPart(const table::Table& table, Part part,
+std::optional<PartColumn> FindPart(const table::PartitionColumns& columns, Part part,
                                    std::string_view name) {
-  const auto& fields = table.partition_fields();
+  const auto& fields = columns.fields;
   for (int i = 0; i < static_cast<int>(fields.size()); ++i) {
     if (Lower(fields[i]->name()) != name) continue;
     if (IsInteger(*fields[i]->type())) return PartColumn{part, fields[i]->name()};
     const bool text = fields[i]->type()->id() == Type::STRING;
-    if (text && part != Part::kYear && EveryValueHasTwoDigits(table, i)) {
+    if (text && part != Part::kYear && EveryValueHasTwoDigits(columns, i)) {
       return PartColumn{part, fields[i]->name(), true};
     }
   }
@@ -195,17 +192,18 @@ struct TimeColumn {
   }
 };
 
+constexpr std::array<std::pair<Part, std::string_view>, 4> kFiner = {
+    {{Part::kMonth, "month"},
+     {Part::kDay, "day"},
+     {Part::kHour, "hour"},
+     {Part::kMinute, "minute"}}};
+
 /// Adds the finer parts that follow one another without a gap.
-void AddFinerParts(const table::Table& table, TimeColumn* column) {
-  static constexpr std::array<std::pair<Part, std::string_view>, 4> kFiner = {
-      {{Part::kMonth, "month"},
-       {Part::kDay, "day"},
-       {Part::kHour, "hour"},
-       {Part::kMinute, "minute"}}};
+void AddFinerParts(const table::PartitionColumns& columns, TimeColumn* column) {
   const bool from_date = column->parts[0].part == Part::kDate;
   for (const auto& [part, name] : kFiner) {
     if (from_date && part < Part::kHour) continue;
-    auto found = FindPart(table, part, name);
+    auto found = FindPart(columns, part, name);
     if (!found) return;
     column->parts.push_back(*std::move(found));
   }
@@ -218,9 +216,9 @@ bool NamesAnEpoch(const std::string& name) {
 }
 
 /// What may hold a row's time among the partition columns.
-std::vector<TimeColumn> PartitionTimes(const table::Table& table) {
+std::vector<TimeColumn> PartitionTimes(const table::PartitionColumns& columns) {
   std::vector<TimeColumn> times;
-  const auto& fields = table.partition_fields();
+  const auto& fields = columns.fields;
   for (int i = 0; i < static_cast<int>(fields.size()); ++i) {
     const auto& type = fields[i]->type();
     TimeColumn time{{}, fields[i]->name(), type, i};
@@ -234,7 +232,7 @@ std::vector<TimeColumn> PartitionTimes(const table::Table& table) {
     times.push_back(std::move(time));
   }
   // Hours belong to a date or a year only if there is but one.
-  if (times.size() == 1 && !times[0].parts.empty()) AddFinerParts(table, &times[0]);
+  if (times.size() == 1 && !times[0].parts.empty()) AddFinerParts(columns, &times[0]);
   return times;
 }
 
@@ -261,7 +259,7 @@ Result<TimeColumn> OnlyOne(const std::vector<TimeColumn>& times,
 
 Result<TimeColumn> FindTime(const table::Table& table,
                             const std::optional<std::string>& column) {
-  std::vector<TimeColumn> times = PartitionTimes(table);
+  std::vector<TimeColumn> times = PartitionTimes(table.partition_columns());
   if (!column) {
     if (!times.empty()) return OnlyOne(times, table);
     for (const auto& field : table.schema()->fields()) {
@@ -275,7 +273,7 @@ Result<TimeColumn> FindTime(const table::Table& table,
   ARROW_ASSIGN_OR_RAISE(auto found,
                         schema::ResolveColumn(*table.named_schema(), *column));
   const auto& type = found.field->type();
-  const int partition = PartitionOf(table, *column);
+  const int partition = PartitionOf(table.partition_fields(), *column);
   if (HoldsTime(*type) || (IsInteger(*type) && partition >= 0)) {
     return TimeColumn{{}, *column, type, partition};
   }
@@ -358,12 +356,16 @@ Expression PartLiteral(const PartColumn& column, int64_t value) {
 }
 
 /// `parts` at or after (`from`), or before, an instant: by the coarsest part, and where
-/// that is equal by the finer ones. Partition values decide it without arithmetic.
+/// that is equal by the finer ones. Partition values decide it without arithmetic. What
+/// the parts are too coarse to tell apart passes.
 Expression Bounded(const std::vector<PartColumn>& parts, const Calendar& at, bool from) {
   size_t last = parts.size() - 1;
   while (last > 0 && at.IsWhole(parts[last - 1].part)) --last;
+  const char* compare = from                           ? "greater_equal"
+                        : at.IsWhole(parts[last].part) ? "less"
+                                                       : "less_equal";
   Expression bounded = cp::call(
-      from ? "greater_equal" : "less",
+      compare,
       {Field(parts[last].name), PartLiteral(parts[last], at.Of(parts[last].part))});
   for (size_t i = last; i-- > 0;) {
     const Expression field = Field(parts[i].name);
@@ -399,16 +401,12 @@ Expression TimestampLiteral(const Instant& instant, const arrow::DataType& type)
       arrow::TimestampScalar(value, arrow::timestamp(unit, zoned ? "UTC" : "")));
 }
 
-Result<Expression> BoundedColumn(const table::Table& table, TimeColumn time,
-                                 const Instant& instant, const std::string& name,
-                                 bool from) {
-  if (time.parts.empty() && time.type->id() == Type::DATE32) {
-    time.parts = {{Part::kDate, time.name}};
-  }
-  if (!time.parts.empty()) return BoundedParts(time, instant, name, from);
-  const Expression literal = IsInteger(*time.type)
-                                 ? EpochLiteral(instant, DigitsOf(table, time.partition))
-                                 : TimestampLiteral(instant, *time.type);
+/// A column without parts.
+Expression BoundedWhole(const table::PartitionColumns& columns, const TimeColumn& time,
+                        const Instant& instant, bool from) {
+  const Expression literal =
+      IsInteger(*time.type) ? EpochLiteral(instant, DigitsOf(columns, time.partition))
+                            : TimestampLiteral(instant, *time.type);
   return cp::call(from ? "greater_equal" : "less", {Field(time.name), literal});
 }
 
@@ -420,7 +418,7 @@ bool IsComparison(const std::string& function) {
 
 /// The literal's instant as a count, if the other side is a partition column of integers.
 std::optional<Expression> AsEpoch(const Expression& literal, const Expression& column,
-                                  const table::Table& table) {
+                                  const table::PartitionColumns& columns) {
   const arrow::Datum* datum = literal.literal();
   const arrow::FieldRef* ref = column.field_ref();
   if (datum == nullptr || !datum->is_scalar() || ref == nullptr ||
@@ -428,53 +426,116 @@ std::optional<Expression> AsEpoch(const Expression& literal, const Expression& c
     return std::nullopt;
   }
   const auto instant = InstantOf(*datum->scalar());
-  const int partition = PartitionOf(table, *ref->name());
-  if (!instant || partition < 0 ||
-      !IsInteger(*table.partition_fields()[partition]->type())) {
+  const int partition = PartitionOf(columns.fields, *ref->name());
+  if (!instant || partition < 0 || !IsInteger(*columns.fields[partition]->type())) {
     return std::nullopt;
   }
-  return EpochLiteral(*instant, DigitsOf(table, partition));
+  return EpochLiteral(*instant, DigitsOf(columns, partition));
 }
 
-Expression Rewritten(const Expression& filter, const table::Table& table, int depth) {
+Expression Rewritten(const Expression& filter, const table::PartitionColumns& columns,
+                     int depth) {
   const Expression::Call* call = filter.call();
   // Binding refuses what is deeper.
   if (call == nullptr || depth > expression::kExpressionDepthMax) return filter;
   Expression::Call copy = *call;
   if (IsComparison(copy.function_name) && copy.arguments.size() == 2) {
     for (const size_t i : {0, 1}) {
-      auto epoch = AsEpoch(copy.arguments[i], copy.arguments[1 - i], table);
+      auto epoch = AsEpoch(copy.arguments[i], copy.arguments[1 - i], columns);
       if (epoch) copy.arguments[i] = *std::move(epoch);
     }
     return Expression(std::move(copy));
   }
   for (Expression& argument : copy.arguments) {
-    argument = Rewritten(argument, table, depth + 1);
+    argument = Rewritten(argument, columns, depth + 1);
   }
   return Expression(std::move(copy));
 }
 
+/// A range's bounds as instants.
+struct Instants {
+  Instant from;
+  Instant to;
+
+  static Result<Instants> Of(const TimeRange& range) {
+    Instants instants;
+    ARROW_ASSIGN_OR_RAISE(instants.from, InstantOf(range.start, "start"));
+    ARROW_ASSIGN_OR_RAISE(instants.to, InstantOf(range.end, "end"));
+    if (instants.to < instants.from) {
+      return Invalid("between: start '" + instants.from.text + "' is after end '" +
+                     instants.to.text + "'");
+    }
+    return instants;
+  }
+};
+
+/// The column of a range among partition columns, if they alone say which one it is.
+std::optional<TimeColumn> FindKnownTime(const table::PartitionColumns& known,
+                                        const std::optional<std::string>& column) {
+  const std::vector<TimeColumn> times = PartitionTimes(known);
+  if (!column) {
+    if (times.size() != 1) return std::nullopt;
+    return times[0];
+  }
+  for (const TimeColumn& time : times) {
+    if (time.Has(*column)) return time;
+  }
+  const int partition = PartitionOf(known.fields, *column);
+  if (partition < 0) return std::nullopt;
+  const auto& type = known.fields[static_cast<size_t>(partition)]->type();
+  if (!HoldsTime(*type) && !IsInteger(*type)) return std::nullopt;
+  return TimeColumn{{}, *column, type, partition};
+}
+
+/// Whether partition columns that are not known yet may say more of a range.
+bool MoreMayCome(const table::PartitionColumns& known,
+                 const std::vector<std::string>& keys, const TimeRange& range,
+                 const std::optional<TimeColumn>& time) {
+  return std::ranges::any_of(keys, [&](const std::string& key) {
+    if (PartitionOf(known.fields, key) >= 0) return false;
+    if (!time) return !range.column || *range.column == key;
+    const auto names_it = [&](const auto& finer) { return finer.second == Lower(key); };
+    return !time->parts.empty() && std::ranges::any_of(kFiner, names_it);
+  });
+}
+
 }  // namespace
 
-Result<Expression> BetweenFilter(const table::Table& table, const Moment& start,
-                                 const Moment& end,
-                                 const std::optional<std::string>& column) {
-  ARROW_ASSIGN_OR_RAISE(const Instant from, InstantOf(start, "start"));
-  ARROW_ASSIGN_OR_RAISE(const Instant to, InstantOf(end, "end"));
-  if (to < from) {
-    return Invalid("between: start '" + from.text + "' is after end '" + to.text + "'");
+Result<Expression> BetweenFilter(const table::Table& table, const TimeRange& range) {
+  ARROW_ASSIGN_OR_RAISE(const Instants bounds, Instants::Of(range));
+  ARROW_ASSIGN_OR_RAISE(TimeColumn time, FindTime(table, range.column));
+  if (time.parts.empty() && time.type->id() == Type::DATE32) {
+    time.parts = {{Part::kDate, time.name}};
   }
-  ARROW_ASSIGN_OR_RAISE(const TimeColumn time, FindTime(table, column));
-  ARROW_ASSIGN_OR_RAISE(auto lower, BoundedColumn(table, time, from, "start", true));
-  ARROW_ASSIGN_OR_RAISE(auto upper, BoundedColumn(table, time, to, "end", false));
+  if (time.parts.empty()) {
+    const auto columns = table.partition_columns();
+    return And(BoundedWhole(columns, time, bounds.from, true),
+               BoundedWhole(columns, time, bounds.to, false));
+  }
+  ARROW_ASSIGN_OR_RAISE(auto lower, BoundedParts(time, bounds.from, "start", true));
+  ARROW_ASSIGN_OR_RAISE(auto upper, BoundedParts(time, bounds.to, "end", false));
   return And(std::move(lower), std::move(upper));
 }
 
-Expression WithEpochs(const Expression& filter, const table::Table& table) {
-  const bool any = std::ranges::any_of(table.partition_fields(), [](const auto& field) {
-    return IsInteger(*field->type());
-  });
-  return any ? Rewritten(filter, table, 0) : filter;
+Result<table::PartCondition> BetweenKnown(const table::PartitionColumns& known,
+                                          const std::vector<std::string>& keys,
+                                          const TimeRange& range) {
+  ARROW_ASSIGN_OR_RAISE(const Instants bounds, Instants::Of(range));
+  const auto time = FindKnownTime(known, range.column);
+  table::PartCondition part{cp::literal(true), !MoreMayCome(known, keys, range, time)};
+  if (!time) return part;
+  part.condition = time->parts.empty()
+                       ? And(BoundedWhole(known, *time, bounds.from, true),
+                             BoundedWhole(known, *time, bounds.to, false))
+                       : And(Bounded(time->parts, Calendar(bounds.from), true),
+                             Bounded(time->parts, Calendar(bounds.to), false));
+  return part;
+}
+
+Expression WithEpochs(const Expression& filter, const table::PartitionColumns& columns) {
+  const bool any = std::ranges::any_of(
+      columns.fields, [](const auto& field) { return IsInteger(*field->type()); });
+  return any ? Rewritten(filter, columns, 0) : filter;
 }
 
 }  // namespace headrace::pipeline

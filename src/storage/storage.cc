@@ -132,6 +132,13 @@ int64_t ModifiedNs(const arrow::fs::FileInfo& info) {
   return std::chrono::nanoseconds(info.mtime().time_since_epoch()).count();
 }
 
+/// What is left of a path below a directory.
+std::string Below(const std::string& directory, const std::string& path) {
+  size_t below = directory.size();
+  while (below < path.size() && path[below] == '/') ++below;
+  return path.substr(below);
+}
+
 }  // namespace
 
 bool IsSecretOption(std::string_view name) {
@@ -194,9 +201,9 @@ Result<std::vector<FileEntry>> Storage::List(const std::string& path) const {
   return files;
 }
 
-Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& root,
+Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& directory,
                                                   const std::string& pattern) const {
-  ARROW_ASSIGN_OR_RAISE(auto files, ListAll(root, /*recursive=*/true));
+  ARROW_ASSIGN_OR_RAISE(auto files, ListAll(directory, /*recursive=*/true));
   std::erase_if(files, [&](const FileEntry& file) {
     return IsHidden(file.relative_path) ||
            (!pattern.empty() && !GlobMatches(pattern, file.path));
@@ -206,6 +213,37 @@ Result<std::vector<FileEntry>> Storage::ListBelow(const std::string& root,
 
 Result<std::vector<FileEntry>> Storage::ListAll(const std::string& directory,
                                                 bool recursive) const {
+  ARROW_ASSIGN_OR_RAISE(const auto infos, InfosBelow(directory, recursive));
+  std::vector<FileEntry> files;
+  for (const auto& info : infos) {
+    if (!info.IsFile()) continue;
+    files.push_back(
+        {info.path(), Below(directory, info.path()), info.size(), ModifiedNs(info)});
+  }
+  std::ranges::sort(files, {}, &FileEntry::relative_path);
+  return files;
+}
+
+Result<DirectoryListing> Storage::ListDirectory(const std::string& directory) const {
+  ARROW_ASSIGN_OR_RAISE(const auto infos, InfosBelow(directory, /*recursive=*/false));
+  DirectoryListing listing;
+  for (const auto& info : infos) {
+    std::string name = Below(directory, info.path());
+    if (name.empty() || IsHidden(name)) continue;
+    if (info.IsFile()) {
+      listing.files.push_back(
+          {info.path(), std::move(name), info.size(), ModifiedNs(info)});
+    } else if (info.IsDirectory()) {
+      listing.directories.push_back({info.path(), std::move(name)});
+    }
+  }
+  std::ranges::sort(listing.files, {}, &FileEntry::relative_path);
+  std::ranges::sort(listing.directories, {}, &DirectoryListing::Directory::name);
+  return listing;
+}
+
+Result<std::vector<arrow::fs::FileInfo>> Storage::InfosBelow(const std::string& directory,
+                                                             bool recursive) const {
   arrow::fs::FileSelector selector;
   selector.base_dir = directory;
   selector.recursive = recursive;
@@ -213,18 +251,13 @@ Result<std::vector<FileEntry>> Storage::ListAll(const std::string& directory,
   auto infos =
       Retried(retry_, directory, [&] { return filesystem_->GetFileInfo(selector); });
   if (!infos.ok()) return Translate(infos.status(), directory);
-  std::vector<FileEntry> files;
-  for (const auto& info : *infos) {
-    if (!info.IsFile()) continue;
-    size_t below = directory.size();
-    while (below < info.path().size() && info.path()[below] == '/') ++below;
-    files.push_back(
-        {info.path(), info.path().substr(below), info.size(), ModifiedNs(info)});
-  }
-  std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) {
-    return a.relative_path < b.relative_path;
-  });
-  return files;
+  return infos;
+}
+
+Result<bool> Storage::IsDirectory(const std::string& path) const {
+  auto info = Retried(retry_, path, [&] { return filesystem_->GetFileInfo(path); });
+  if (!info.ok()) return Translate(info.status(), path);
+  return info->IsDirectory();
 }
 
 Result<std::shared_ptr<arrow::Buffer>> Storage::ReadAll(const std::string& path) const {

@@ -25,6 +25,16 @@ struct FileEntry {
   int64_t modified_ns = 0;  ///< Since the epoch, as the storage tells it.
 };
 
+/// What lies in a directory, by name, bytewise.
+struct DirectoryListing {
+  struct Directory {
+    std::string path;  ///< As the filesystem takes it.
+    std::string name;
+  };
+  std::vector<FileEntry> files;
+  std::vector<Directory> directories;
+};
+
 /// What became of a file since it was listed.
 enum class FileChange {
   kNone,
@@ -56,6 +66,14 @@ class Storage {
   /// is not there. `recursive`: directories below it as well.
   Result<std::vector<FileEntry>> ListAll(const std::string& directory,
                                          bool recursive) const;
+  /// The same without hidden names below the directory, and of those alone that a
+  /// pattern fits: a glob of whole paths; empty: all.
+  Result<std::vector<FileEntry>> ListBelow(const std::string& directory,
+                                           const std::string& pattern = {}) const;
+  /// What lies in a directory itself, hidden names left out; nothing if it is not there.
+  Result<DirectoryListing> ListDirectory(const std::string& directory) const;
+  /// Whether something is there, and is a directory.
+  Result<bool> IsDirectory(const std::string& path) const;
   /// A whole file. NotFound if it is not there.
   Result<std::shared_ptr<arrow::Buffer>> ReadAll(const std::string& path) const;
 
@@ -91,8 +109,8 @@ class Storage {
   }
 
  private:
-  Result<std::vector<FileEntry>> ListBelow(const std::string& root,
-                                           const std::string& pattern) const;
+  Result<std::vector<arrow::fs::FileInfo>> InfosBelow(const std::string& directory,
+                                                      bool recursive) const;
 
   std::shared_ptr<arrow::fs::FileSystem> filesystem_;
   std::string display_prefix_;

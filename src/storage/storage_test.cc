@@ -282,6 +282,26 @@ TEST_F(BucketTest, OpensAndReadsRanges) {
   EXPECT_EQ(Check(file->ReadAt(7, 2))->ToString(), "l/");
 }
 
+TEST(ListDirectory, HasWhatLiesInItAndNothingBelow) {
+  const TempDir dir;
+  Touch(dir, {"b.parquet", "a/deep/x", "c=1/x", "_SUCCESS", ".git/x", "a.parquet"});
+  const Opened opened = OpenUri(dir.path());
+  const DirectoryListing listing = Check(opened.storage->ListDirectory(opened.path));
+  std::vector<std::string> files, directories;
+  for (const auto& file : listing.files) files.push_back(file.relative_path);
+  for (const auto& found : listing.directories) {
+    directories.push_back(found.name);
+    EXPECT_EQ(found.path, dir.path() + "/" + found.name);
+    EXPECT_TRUE(Check(opened.storage->IsDirectory(found.path)));
+  }
+  EXPECT_THAT(files, ElementsAre("a.parquet", "b.parquet"));
+  EXPECT_THAT(directories, ElementsAre("a", "c=1"));
+  EXPECT_FALSE(Check(opened.storage->IsDirectory(listing.files[0].path)));
+  EXPECT_FALSE(Check(opened.storage->IsDirectory(dir.path() + "/none")));
+  const auto none = Check(opened.storage->ListDirectory(dir.path() + "/none"));
+  EXPECT_TRUE(none.files.empty() && none.directories.empty());
+}
+
 TEST(Open, ReadsRangesOfAFileInAnyOrder) {
   const TempDir dir;
   WriteFile(dir / "x", "0123456789");

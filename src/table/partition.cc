@@ -51,17 +51,45 @@ bool IsPadded(std::string_view number) {
 }
 
 // The narrowest of the inferred types that every value of a key fits.
-std::shared_ptr<arrow::DataType> InferType(
-    const std::vector<std::vector<PartitionKey>>& paths, size_t column) {
+std::shared_ptr<arrow::DataType> InferType(const PartitionValues& values) {
   for (const auto& type : {arrow::int32(), arrow::int64(), arrow::date32()}) {
-    const bool fits = std::all_of(paths.begin(), paths.end(), [&](const auto& keys) {
-      const auto& value = keys[column].value;
+    const bool fits = std::ranges::all_of(values, [&](const auto& value) {
       const bool padded = value && type->id() != arrow::Type::DATE32 && IsPadded(*value);
       return !value || (!padded && arrow::Scalar::Parse(type, *value).ok());
     });
     if (fits) return type;
   }
   return arrow::utf8();
+}
+
+Status OtherKeys(const std::string& path, const std::string& first) {
+  return Error(ErrorKind::kSchemaMismatch, path + " is partitioned by other keys than " +
+                                               first + ": move it, or open it apart");
+}
+
+// The keys of a path, which begin as those of the first path do; all of them, if `whole`.
+Result<std::vector<PartitionKey>> KeysLike(const std::vector<PartitionKey>* first,
+                                           const std::string& first_path,
+                                           const std::string& path, bool whole) {
+  std::vector<PartitionKey> keys = ParsePartitionPath(path);
+  ARROW_RETURN_NOT_OK(CheckKeys(keys, path));
+  if (first == nullptr) return keys;
+  const bool fits =
+      (whole ? keys.size() == first->size() : keys.size() <= first->size()) &&
+      std::equal(keys.begin(), keys.end(), first->begin(),
+                 [](const auto& a, const auto& b) { return a.key == b.key; });
+  if (!fits) return OtherKeys(path, first_path);
+  return keys;
+}
+
+// What stands in one column of the paths that have it.
+PartitionValues ValuesOf(const std::vector<std::vector<PartitionKey>>& paths,
+                         size_t column) {
+  PartitionValues values;
+  for (const auto& keys : paths) {
+    if (column < keys.size()) values.insert(keys[column].value);
+  }
+  return values;
 }
 
 }  // namespace
@@ -82,51 +110,77 @@ std::vector<PartitionKey> ParsePartitionPath(std::string_view relative_path) {
   }
 }
 
-Result<Partitions> ReadPartitionPaths(const std::vector<std::string>& relative_paths,
-                                      const std::map<std::string, std::string>& given) {
-  std::vector<std::vector<PartitionKey>> paths;
-  for (const std::string& path : relative_paths) {
-    paths.push_back(ParsePartitionPath(path));
-    const auto& keys = paths.back();
-    const bool same =
-        std::equal(keys.begin(), keys.end(), paths[0].begin(), paths[0].end(),
-                   [](const auto& a, const auto& b) { return a.key == b.key; });
-    if (!same) {
+Status CheckKeys(const std::vector<PartitionKey>& keys, const std::string& path) {
+  for (size_t k = 0; k < keys.size(); ++k) {
+    for (size_t before = 0; before < k; ++before) {
+      if (keys[before].key != keys[k].key) continue;
       return Error(ErrorKind::kSchemaMismatch,
-                   path + " is partitioned by other keys than " + relative_paths[0] +
-                       ": move it, or open it apart");
+                   path + " has the partition key \"" + keys[k].key +
+                       "\" twice, expected it once: rename one of the directories");
     }
+  }
+  return Status::OK();
+}
+
+Result<std::shared_ptr<arrow::DataType>> PartitionType(const std::string& key,
+                                                       const PartitionValues& values,
+                                                       const PartitionTypes& given) {
+  const auto found = given.find(key);
+  return found == given.end() ? InferType(values) : TypeByName(key, found->second);
+}
+
+Result<std::shared_ptr<arrow::Scalar>> PartitionValue(
+    const PartitionKey& key, const std::shared_ptr<arrow::DataType>& type,
+    const std::string& path) {
+  if (!key.value) return arrow::MakeNullScalar(type);
+  auto scalar = arrow::Scalar::Parse(type, *key.value);
+  if (scalar.ok()) return scalar;
+  return Error(ErrorKind::kInvalidArgument, path + ": partition value '" + *key.value +
+                                                "' of \"" + key.key + "\" is no " +
+                                                type->ToString());
+}
+
+Result<Partitions> ReadPartitionPaths(const std::vector<std::string>& relative_paths,
+                                      const PartitionTypes& given,
+                                      const std::vector<std::string>& ruled_out) {
+  std::vector<std::vector<PartitionKey>> paths, others;
+  for (const std::string& path : relative_paths) {
+    ARROW_ASSIGN_OR_RAISE(auto keys, KeysLike(paths.empty() ? nullptr : &paths[0],
+                                              relative_paths[0], path, /*whole=*/true));
+    paths.push_back(std::move(keys));
+  }
+  for (const std::string& path : ruled_out) {
+    ARROW_ASSIGN_OR_RAISE(auto keys, KeysLike(paths.empty() ? nullptr : &paths[0],
+                                              paths.empty() ? path : relative_paths[0],
+                                              path, /*whole=*/false));
+    others.push_back(std::move(keys));
   }
   Partitions partitions;
   partitions.values.resize(paths.size());
-  std::map<std::string, std::string> unused = given;
+  PartitionTypes unused = given;
   for (size_t column = 0; !paths.empty() && column < paths[0].size(); ++column) {
     const std::string& key = paths[0][column].key;
-    for (size_t before = 0; before < column; ++before) {
-      if (paths[0][before].key != key) continue;
-      return Error(ErrorKind::kSchemaMismatch,
-                   relative_paths[0] + " has the partition key \"" + key +
-                       "\" twice, expected it once: rename one of the directories");
-    }
-    std::shared_ptr<arrow::DataType> type;
-    if (auto found = given.find(key); found != given.end()) {
-      ARROW_ASSIGN_OR_RAISE(type, TypeByName(key, found->second));
-    } else {
-      type = InferType(paths, column);
+    PartitionValues values = ValuesOf(paths, column);
+    ARROW_ASSIGN_OR_RAISE(auto type, PartitionType(key, values, given));
+    const PartitionValues outside = ValuesOf(others, column);
+    if (!outside.empty()) {
+      values.insert(outside.begin(), outside.end());
+      ARROW_ASSIGN_OR_RAISE(auto with_outside, PartitionType(key, values, given));
+      if (!with_outside->Equals(*type)) {
+        type = std::move(with_outside);
+        partitions.widened.push_back(arrow::field(key, type));
+      }
     }
     unused.erase(key);
     partitions.fields.push_back(arrow::field(key, type));
     for (size_t p = 0; p < paths.size(); ++p) {
-      const auto& value = paths[p][column].value;
-      auto scalar =
-          value ? arrow::Scalar::Parse(type, *value)
-                : Result<std::shared_ptr<arrow::Scalar>>(arrow::MakeNullScalar(type));
-      if (!scalar.ok()) {
-        return Error(ErrorKind::kInvalidArgument,
-                     relative_paths[p] + ": partition value '" + *value + "' of \"" +
-                         key + "\" is no " + type->ToString());
-      }
-      partitions.values[p].push_back(*scalar);
+      ARROW_ASSIGN_OR_RAISE(partitions.values[p].emplace_back(),
+                            PartitionValue(paths[p][column], type, relative_paths[p]));
+    }
+    arrow::ScalarVector& scalars = partitions.ruled_out.emplace_back();
+    for (const auto& value : outside) {
+      ARROW_ASSIGN_OR_RAISE(scalars.emplace_back(),
+                            PartitionValue({key, value}, type, ruled_out[0]));
     }
   }
   if (!unused.empty()) {

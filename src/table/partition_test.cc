@@ -62,6 +62,23 @@ TEST(ParsePartitionPath, HasTheDirectoriesWithAnEqualsSignInOrder) {
               ElementsAre("year:2013", "month:1"));
 }
 
+TEST(ReadPartitionPaths, DirectoriesThatWereRuledOutCountForTypes) {
+  const auto read = [](const std::vector<std::string>& ruled_out, const Types& given) {
+    return ReadPartitionPaths({"k=1/m=2/x"}, given, ruled_out);
+  };
+  const auto wide = read({"k=a/", "k=1/m=3/"}, {});
+  ASSERT_TRUE(wide.ok()) << wide.status().ToString();
+  EXPECT_TRUE(wide->fields[0]->type()->Equals(*arrow::utf8()));
+  EXPECT_TRUE(wide->fields[1]->type()->Equals(*arrow::int32()));
+  ASSERT_EQ(wide->widened.size(), 1);
+  EXPECT_EQ(wide->widened[0]->name(), "k");
+  EXPECT_EQ(wide->ruled_out[0].size(), 2);
+  EXPECT_EQ(wide->ruled_out[1].size(), 1);
+  EXPECT_TRUE(read({"k=a/"}, {{"k", "string"}})->widened.empty());
+  EXPECT_EQ(KindOf(read({"other=1/"}, {}).status()), ErrorKind::kSchemaMismatch);
+  EXPECT_EQ(KindOf(read({"k=1/m=2/n=3/"}, {}).status()), ErrorKind::kSchemaMismatch);
+}
+
 TEST(ParsePartitionPath, AFilesNameIsNoPartition) {
   EXPECT_THAT(Keys("k=1.parquet"), IsEmpty());
   EXPECT_THAT(Keys("a/k=1"), IsEmpty());

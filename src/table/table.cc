@@ -85,7 +85,7 @@ Result<std::shared_ptr<const Table>> Table::Open(const std::vector<std::string>&
                                       : std::string("as_of")) +
                      " was asked for: open it without");
   }
-  ARROW_RETURN_NOT_OK(table->ListFiles(paths));
+  ARROW_RETURN_NOT_OK(table->ListFiles(paths, executor));
   ARROW_RETURN_NOT_OK(table->ReadPartitions());
   ARROW_RETURN_NOT_OK(table->ReadFacts({}, executor));
   ARROW_RETURN_NOT_OK(table->UnifyFiles());
@@ -116,19 +116,28 @@ Result<std::vector<std::string>> Table::ResolveUris() {
   return paths;
 }
 
-Status Table::ListFiles(const std::vector<std::string>& paths) {
+Status Table::ListFiles(const std::vector<std::string>& paths, base::Executor& executor) {
+  // Of a list, and below a root, partition columns are those of longer paths.
+  if (options_.part != nullptr && paths.size() == 1 && options_.root.empty()) {
+    ARROW_ASSIGN_OR_RAISE(const bool is_folder, storage_->IsDirectory(paths[0]));
+    if (is_folder) {
+      ARROW_ASSIGN_OR_RAISE(auto part,
+                            table::ListPart(*storage_, paths[0], options_.part,
+                                            options_.partition_types, executor));
+      ruled_out_ = std::move(part.ruled_out);
+      for (auto& file : part.files) AddListed(std::move(file));
+      return Status::OK();
+    }
+  }
   std::set<std::string> seen;
-  for (size_t p = 0; p < paths.size(); ++p) {
-    ARROW_ASSIGN_OR_RAISE(auto files, storage_->List(paths[p]));
+  for (const std::string& path : paths) {
+    ARROW_ASSIGN_OR_RAISE(auto files, storage_->List(path));
     for (auto& file : files) {
       if (!seen.insert(file.path).second) {
         return Error(ErrorKind::kInvalidArgument,
                      storage_->Display(file.path) + " is named twice, expected once");
       }
-      Fragment fragment;
-      fragment.relative_path = file.relative_path;
-      fragment.file = std::move(file);
-      fragments_.push_back(std::move(fragment));
+      AddListed(std::move(file));
     }
   }
   if (!options_.root.empty()) return NameBelowRoot();
@@ -139,6 +148,13 @@ Status Table::ListFiles(const std::vector<std::string>& paths) {
     }
   }
   return Status::OK();
+}
+
+void Table::AddListed(storage::FileEntry file) {
+  Fragment fragment;
+  fragment.relative_path = file.relative_path;
+  fragment.file = std::move(file);
+  fragments_.push_back(std::move(fragment));
 }
 
 Status Table::NameBelowRoot() {
@@ -162,8 +178,10 @@ Status Table::ReadPartitions() {
   paths.reserve(fragments_.size());
   for (const Fragment& fragment : fragments_) paths.push_back(fragment.relative_path);
   ARROW_ASSIGN_OR_RAISE(auto partitions,
-                        ReadPartitionPaths(paths, options_.partition_types));
+                        ReadPartitionPaths(paths, options_.partition_types, ruled_out_));
   partition_fields_ = std::move(partitions.fields);
+  ruled_out_values_ = std::move(partitions.ruled_out);
+  widened_ = std::move(partitions.widened);
   for (size_t f = 0; f < fragments_.size(); ++f) {
     fragments_[f].partition_values = std::move(partitions.values[f]);
   }
@@ -303,12 +321,28 @@ int64_t Table::FirstRowInFile(int64_t fragment, int row_group) const {
   return rows;
 }
 
+PartitionColumns Table::partition_columns() const {
+  return {partition_fields_, [this](int i) {
+            const auto column = static_cast<size_t>(i);
+            arrow::ScalarVector values;
+            for (const Fragment& fragment : fragments_) {
+              values.push_back(fragment.partition_values[column]);
+            }
+            if (column < ruled_out_values_.size()) {
+              const auto& outside = ruled_out_values_[column];
+              values.insert(values.end(), outside.begin(), outside.end());
+            }
+            return values;
+          }};
+}
+
 void Table::Fingerprint() {
   std::string text;
   for (const Fragment& fragment : fragments_) {
     text += fragment.relative_path + "\n" + std::to_string(fragment.file.size) + "\n" +
             std::to_string(fragment.footer_checksum) + "\n";
   }
+  for (const auto& field : widened_) text += field->ToString() + "\n";
   fingerprint_ = base::HashHex(text);
 }
 

@@ -21,6 +21,8 @@
 #include "table/delta/log.h"
 #include "table/footer.h"
 #include "table/footer_cache.h"
+#include "table/part.h"
+#include "table/partition.h"
 
 namespace headrace::table {
 
@@ -72,6 +74,9 @@ struct TableOptions {
   /// The directory below which relative paths begin; empty: what was opened, or what all
   /// files of a list have in common.
   std::string root = {};
+  /// Of one folder of plain Parquet: what rules directories out, which then are no part
+  /// of what is opened; empty: nothing does.
+  PartRule part = {};
   /// Bytes of parsed footers kept; the rest is read again when needed.
   int64_t footer_cache_bytes = int64_t{64} << 20;
 };
@@ -89,7 +94,8 @@ FileField FileFieldOf(const arrow::Field& field);
 /// Immutable but for caches; thread-safe.
 class Table {
  public:
-  /// Plain Parquet: lists, reads all footers (in parallel, once), unifies their schemas.
+  /// Plain Parquet: lists, reads all footers (in parallel, once), unifies their schemas;
+  /// of a part, what it rules out excepted.
   /// Delta (one URI, with a log): replays the log; reads the footers of such files alone
   /// whose rows the log does not count. NotFound for a version that is not there;
   /// InvalidArgument for a version of a table that has none.
@@ -121,6 +127,11 @@ class Table {
   const std::shared_ptr<arrow::Schema>& named_schema() const { return named_schema_; }
   bool stores_row_id() const { return named_schema_ == schema_; }
   const arrow::FieldVector& partition_fields() const { return partition_fields_; }
+  /// Those with their values, also of directories that were ruled out. REQUIRES: the
+  /// table outlives it.
+  PartitionColumns partition_columns() const;
+  /// Directories of what was opened were ruled out.
+  bool is_part() const { return !ruled_out_.empty(); }
   const std::vector<Fragment>& fragments() const { return fragments_; }
   const std::vector<RowGroup>& row_groups() const { return row_groups_; }
   /// Without deleted ones.
@@ -136,8 +147,9 @@ class Table {
   /// also inside of them, that says what files call them (`FileFieldOf`). REQUIRES: it is
   /// there.
   arrow::FieldVector MappedPath(const std::vector<std::string>& path) const;
-  /// 32 hexadecimal digits over relative paths, sizes and footer checksums; of Delta,
-  /// over the table's id and the version.
+  /// 32 hexadecimal digits over relative paths, sizes and footer checksums, and those
+  /// types of partition columns that directories ruled out decide; of Delta, over the
+  /// table's id and the version.
   const std::string& fingerprint() const { return fingerprint_; }
 
   /// The parsed footer of a fragment, from the cache or read again; Conflict if the file
@@ -163,7 +175,8 @@ class Table {
 
   /// The paths of `uris_`, on one storage.
   Result<std::vector<std::string>> ResolveUris();
-  Status ListFiles(const std::vector<std::string>& paths);
+  Status ListFiles(const std::vector<std::string>& paths, base::Executor& executor);
+  void AddListed(storage::FileEntry file);
   Status NameBelowRoot();
   Status ReadPartitions();
   /// Reads what the log says of a version.
@@ -196,6 +209,9 @@ class Table {
   std::shared_ptr<arrow::Schema> schema_;
   std::shared_ptr<arrow::Schema> named_schema_;
   arrow::FieldVector partition_fields_;
+  std::vector<std::string> ruled_out_;  // directories, below what was opened
+  std::vector<arrow::ScalarVector> ruled_out_values_;  // parallel to partition_fields_
+  arrow::FieldVector widened_;                         // as of Partitions
   std::vector<Fragment> fragments_;
   std::vector<RowGroup> row_groups_;
   int64_t rows_ = 0;
