@@ -100,7 +100,9 @@ def lines(folder: str, pause: float, rounds: int) -> Iterator[str]:
     for name, opened in WAYS.items():
         distant = Distant(pause)
         far = seconds(opened, folder, filesystem=distant)
-        calls = ", ".join(f"{count} {call}" for call, count in sorted(distant.calls.items()))
+        calls = ", ".join(
+            f"{count} {call}" for call, count in sorted(distant.calls.items())
+        )
         yield f"{1e3 * pause:.0f} ms a call, {name}: {far:.2f} s ({calls})"
 
 

@@ -150,7 +150,7 @@ TEST_F(PartRule, ListsYearsMonthsAndDaysLevelByLevel) {
                                             "year=2026/month=1/day=2"));
   // What no deeper partition column is asked for is listed at once.
   EXPECT_EQ(Files(Part("year = 2026")), 3);
-  EXPECT_EQ(listed_.count("year=2026"), 2);  // on the way down, and all below
+  EXPECT_EQ(listed_.count("year=2026"), 2);  // to come upon a file, and all below
   EXPECT_THAT(listed_, Not(Contains("year=2026/month=2")));
   // A year that does not matter is listed, its other months are not.
   EXPECT_EQ(Files(Part("month = 1")), 3);

@@ -50,20 +50,24 @@ class PartLister {
       : storage_(storage), rule_(rule), types_(types), executor_(executor) {}
 
   Result<Part> List(const std::string& folder) {
-    std::vector<Directory> frontier = {{folder, "", {}}};
-    ARROW_ASSIGN_OR_RAISE(const bool found, GoDown(frontier[0]));
-    if (!found) {
-      ARROW_ASSIGN_OR_RAISE(part_.files, storage_.List(folder));  // says what is amiss
-      return std::move(part_);
-    }
-    for (const auto& key : ParsePartitionPath(first_.relative_path)) {
-      keys_.push_back(key.key);
-    }
+    const Directory root = {folder, "", {}};
+    std::vector<Directory> frontier = {root};
     while (!frontier.empty()) {
       ARROW_RETURN_NOT_OK(RuleOut(&frontier));
+      if (!first_ && !frontier.empty()) {
+        ARROW_RETURN_NOT_OK(GoDown(frontier[0], /*anywhere=*/false));
+        if (first_) ARROW_RETURN_NOT_OK(RuleOut(&frontier));  // by all keys
+      }
       ARROW_ASSIGN_OR_RAISE(frontier, Expand(frontier));
     }
-    if (part_.files.empty()) part_.files.push_back(first_);
+    if (part_.files.empty()) {
+      if (!first_) ARROW_RETURN_NOT_OK(GoDown(root, /*anywhere=*/true));
+      if (first_) {
+        part_.files.push_back(*first_);
+      } else {
+        ARROW_ASSIGN_OR_RAISE(part_.files, storage_.List(folder));  // says what is amiss
+      }
+    }
     std::ranges::sort(part_.files, {}, &FileEntry::relative_path);
     return std::move(part_);
   }
@@ -71,33 +75,36 @@ class PartLister {
  private:
   using Rules = std::map<std::vector<std::string>, Result<BoundRule>>;
 
-  /// Looks for one file, where the rule leaves some if it can, and keeps what is listed
-  /// on the way.
-  Result<bool> GoDown(const Directory& directory) {
-    ARROW_ASSIGN_OR_RAISE(DirectoryListing listing,
-                          storage_.ListDirectory(directory.path));
-    const DirectoryListing& kept =
-        listings_.emplace(directory.path, std::move(listing)).first->second;
-    if (!kept.files.empty()) {
-      first_ = Named(kept.files[0], directory);
-      return true;
+  /// Looks for one file, for the keys that all have, and keeps what is listed on the way:
+  /// only directories that may be left, or any.
+  Status GoDown(const Directory& directory, bool anywhere) {
+    auto kept = listings_.find(directory.path);
+    if (kept == listings_.end()) {
+      ARROW_ASSIGN_OR_RAISE(auto listing, storage_.ListDirectory(directory.path));
+      kept = listings_.emplace(directory.path, std::move(listing)).first;
+    }
+    if (!kept->second.files.empty()) {
+      first_ = Named(kept->second.files[0], directory);
+      for (auto& key : ParsePartitionPath(first_->relative_path)) {
+        keys_.push_back(std::move(key.key));
+      }
+      return Status::OK();
     }
     std::vector<Directory> children;
-    for (const auto& child : kept.directories) {
+    for (const auto& child : kept->second.directories) {
       children.push_back(Child(directory, child));
     }
     See(children);
     Rules rules;
-    // What the rule makes of too few values may be an error: that is no verdict.
-    std::ranges::stable_partition(children, [&](const Directory& child) {
-      const BoundRule* rule = RuleOf(child, &rules).ValueOr(nullptr);
-      return rule == nullptr || MayPass(*rule, child).ValueOr(true);
-    });
     for (const Directory& child : children) {
-      ARROW_ASSIGN_OR_RAISE(const bool found, GoDown(child));
-      if (found) return true;
+      // What the rule makes of too few values may be an error: that is no verdict.
+      const BoundRule* rule = RuleOf(child, &rules).ValueOr(nullptr);
+      if (!anywhere && rule != nullptr && !MayPass(*rule, child).ValueOr(true)) continue;
+      ARROW_RETURN_NOT_OK(GoDown(child, anywhere));
+      // The next level tells more of what may be left than going on from one to the next.
+      if (!anywhere || first_) return Status::OK();
     }
-    return false;
+    return Status::OK();
   }
 
   static Directory Child(const Directory& parent,
@@ -127,7 +134,7 @@ class PartLister {
       ARROW_ASSIGN_OR_RAISE(const bool may_pass, MayPass(*rule, directory));
       if (may_pass) {
         left.push_back(std::move(directory));
-        complete_.push_back(rule->complete);
+        complete_.push_back(first_ && rule->complete);
       } else {
         part_.ruled_out.push_back(std::move(directory.relative_path));
       }
@@ -229,7 +236,7 @@ class PartLister {
   const PartRule& rule_;
   const PartitionTypes& types_;
   base::Executor& executor_;
-  FileEntry first_;                                   // what going down found
+  std::optional<FileEntry> first_;                    // what going down found
   std::vector<std::string> keys_;                     // of first_
   std::map<std::string, DirectoryListing> listings_;  // of what it passed, by path
   std::map<std::string, PartitionValues> seen_;       // by key

@@ -37,9 +37,9 @@ struct Part {
 };
 
 /// Lists a part of a folder: no directory that was ruled out, and others one by one only
-/// as long as their directories may be. What keys there are is found by going down to one
-/// file that may be left; if none is, some file is the part, for its schema. NotFound if
-/// there is none.
+/// as long as their directories may be. What keys there are is told by the first file
+/// that is come upon. If nothing is left, some file is the part, for its schema. NotFound
+/// if there is none.
 Result<Part> ListPart(const storage::Storage& storage, const std::string& folder,
                       const PartRule& rule, const PartitionTypes& types,
                       base::Executor& executor);

@@ -154,8 +154,9 @@ def test_batches_and_states_are_those_of_the_part_alone(tmp_path):
     with whole.loader(**options) as of_whole, part.loader(**options) as of_part:
         batches = [batch["x"].item() for batch in of_part]
         assert batches == [batch["x"].item() for batch in of_whole]
-        next(iter(of_part))
-        state = of_part.state_dict()
+    with part.loader(**options) as begun:
+        next(iter(begun))
+        state = begun.state_dict()
     with (
         whole.loader(**options) as other,
         pytest.raises(hr.HeadraceError, match="fingerprint"),
