@@ -59,6 +59,23 @@ def test_a_filter_finds_the_rows_that_it_finds_on_disk(server, uri, trips):
     assert there.explain().to_dict()["after"]["files"] == 1
 
 
+@pytest.mark.parametrize(
+    ("where", "files"),
+    [
+        ("year = 2014", 2),
+        ("city = 'São Paulo/SP' and id > 600", 2),
+        ("not year = 2013 and city in ('Rio', 'Lima')", 1),
+        ("fare > 100", 4),
+    ],
+)
+def test_a_part_is_what_the_filter_finds_on_disk(server, uri, trips, where, files):
+    there, whole = opened(server, uri, where=where), hr.open(trips).where(where)
+    assert there.to_arrow().equals(whole.to_arrow())
+    assert there.explain().to_dict()["before"]["files"] == files
+    assert there.fingerprint == hr.open(trips, where=where).fingerprint
+    assert pickle.loads(pickle.dumps(there)).fingerprint == there.fingerprint
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_order_is_that_of_the_lake_on_disk(server, uri, trips, rank):
     order = {
