@@ -84,11 +84,13 @@ Result<ExitCode> Copy(const CopyOptions& copy) {
   }
   WriteOptions write = copy.write;
   CommonOptions target;
+  target.catalog = copy.common.catalog;
   target.storage_options = copy.target_storage_options.empty()
                                ? copy.common.storage_options
                                : copy.target_storage_options;
   ARROW_ASSIGN_OR_RAISE(const OpenOptions target_options, target.ToOpenOptions());
   write.storage_options = target_options.storage_options;
+  write.catalog = target_options.catalog;
   ARROW_ASSIGN_OR_RAISE(write.schema, Recoded(dataset, copy.codecs));
   // Where every row is copied, how many there are is known.
   if (copy.choice.where.empty()) {
@@ -145,7 +147,10 @@ Action AddCopy(CLI::App* app) {
   auto copy = std::make_shared<CopyOptions>();
   command->add_option("SRC", copy->source, "a table, as the other commands take it")
       ->required();
-  command->add_option("DST", copy->target, "the folder of the new table: a path or URI")
+  command
+      ->add_option("DST", copy->target,
+                   "the folder of the new table: a path or URI; or "
+                   "catalog:NAME")
       ->required();
   copy->common.AddOptionsTo(command);
   command

@@ -72,7 +72,9 @@ struct CatalogQuery {
 
 /// What a writer tells of a table; absent: as it was.
 struct CatalogUpdate {
+  /// With `partition_columns` and `schema`, which belong to them.
   std::optional<std::vector<CatalogEntry::Column>> columns = {};
+  std::vector<std::string> partition_columns = {};
   std::shared_ptr<arrow::Schema> schema = {};
   std::optional<int64_t> rows = {};
   std::optional<int64_t> bytes = {};
@@ -134,7 +136,8 @@ class Catalog {
              bool replace = false);
   /// Forgets the entry, or its tag where the address has one. Files stay.
   Status Remove(const std::string& address);
-  /// What a writer tells after it wrote.
+  /// What a writer tells after it wrote. Unsupported where the catalog cannot alter
+  /// partition columns, and others are told of.
   Status Update(const std::string& name, const CatalogUpdate& update);
   /// Where the table of an address lies. `where`: a filter; partitions that it rules out
   /// are not asked for where the catalog knows them.

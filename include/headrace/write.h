@@ -51,6 +51,8 @@ struct WriteOptions {
   /// Where sorting puts what does not fit the budget, in files that have no name once
   /// they are open. Empty: the system's folder for temporary files.
   std::string temp_folder = {};
+  /// The catalog that "catalog:prod.flights" is looked up in (catalog.h).
+  std::string catalog = {};
   /// Rows that the stream is known to have, for `progress` alone; 0: not known.
   int64_t rows_expected = 0;
 };
@@ -75,14 +77,19 @@ struct WriteSummary {
   double seconds = 0;
   /// Of the table, once written. Absent: the table has none.
   std::optional<int64_t> version = {};
+  /// Why the catalog was not told of the write, which stands; empty: it was, or there is
+  /// none.
+  std::string catalog_error = {};
 
   std::string ToString() const;
   std::string ToJson() const;
 };
 
-/// Writes all rows of `data` below `uri`, and returns once they are there. On an error,
-/// files that were written are deleted again, as far as storage lets them be, and no row
-/// is visible. `progress` is told rows, and a total of 0 where it is not known.
+/// Writes all rows of `data` below `uri`, and returns once they are there. "catalog:NAME"
+/// is where the table of that name lies; its entry is then told of columns, counts,
+/// version and writer. On an error, files that were written are deleted again, as far as
+/// storage lets them be, and no row is visible. `progress` is told rows, and a total of 0
+/// where it is not known.
 ///
 /// Errors: InvalidArgument (naming the option), Conflict (mode "error", and files are
 /// there), NotFound (a column named), Unsupported (naming a column whose type cannot be

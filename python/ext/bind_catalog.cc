@@ -117,15 +117,17 @@ void BindCatalog(nb::module_& m) {
           "open_table",
           [](const Catalog& catalog, const std::string& address, const std::string& where,
              const Texts& storage_options, const Texts& partition_types,
-             const std::optional<Schema>& schema, const std::string& cache_folder) {
-            return Released([&] {
-              return OpenTable(
-                  catalog, address,
-                  Options(storage_options, partition_types, schema, cache_folder), where);
-            });
+             const std::optional<Schema>& schema, const std::string& cache_folder,
+             std::optional<int64_t> version, std::string as_of) {
+            OpenOptions options =
+                Options(storage_options, partition_types, schema, cache_folder);
+            options.version = version;
+            options.as_of = std::move(as_of);
+            return Released([&] { return OpenTable(catalog, address, options, where); });
           },
           nb::arg("address"), nb::kw_only(), nb::arg("where"), nb::arg("storage_options"),
-          nb::arg("partition_types"), nb::arg("schema").none(), nb::arg("cache_folder"));
+          nb::arg("partition_types"), nb::arg("schema").none(), nb::arg("cache_folder"),
+          nb::arg("version").none(), nb::arg("as_of"));
 }
 
 }  // namespace headrace::ext

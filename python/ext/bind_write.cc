@@ -126,6 +126,7 @@ void BindWrite(nb::module_& m) {
       .def_rw("num_threads", &WriteOptions::num_threads)
       .def_rw("memory_budget", &WriteOptions::memory_budget)
       .def_rw("storage_options", &WriteOptions::storage_options)
+      .def_rw("catalog", &WriteOptions::catalog)
       .def_rw("rows_expected", &WriteOptions::rows_expected);
   nb::class_<WriteSummary>(m, "WriteSummary", "headrace::WriteSummary.")
       .def("to_json", &WriteSummary::ToJson)

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import _native, _validate
 from .dataset import Dataset
-from .opening import default_catalog, native_options
+from .opening import default_catalog, native_options, native_version
 from .schema import Schema
 
 __all__ = ["Catalog", "CatalogColumn", "CatalogEntry", "catalog"]
@@ -186,6 +186,8 @@ class Catalog:
     def open(
         self,
         address: str,
+        version: int | None = None,
+        as_of: "str | datetime.datetime | None" = None,
         *,
         where: str | None = None,
         storage_options: Mapping[str, str] | None = None,
@@ -199,6 +201,10 @@ class Catalog:
         address : str
             "prod.flights", "prod.flights@train-2026-11" (a tag) or "prod.flights@12" (a
             version). `headrace.open` takes the same after "catalog:".
+        version : int, optional
+            Which version of a Delta table.
+        as_of : str or datetime, optional
+            The last version committed by a time, as for `headrace.open`.
         where : str, optional
             A filter of the rows. Partitions that it rules out are not even listed: a Hive
             Metastore is asked only for others, and of a directory of plain Parquet they are
@@ -216,9 +222,10 @@ class Catalog:
         Raises
         ------
         NotFound
-            The catalog has no such table or tag, or nothing lies where it should.
+            The catalog has no such table or tag, or nothing lies where it should, or the
+            version is not there.
         InvalidArgument
-            The address or the filter is none.
+            The address or the filter is none, or a version is asked for in two ways.
 
         Notes
         -----
@@ -234,6 +241,7 @@ class Catalog:
             self._native.open_table(
                 _validate.text("address", address, "the name of a table"),
                 where=_validate.text("where", where or "", "the text of a filter"),
+                **native_version(version, as_of),
                 **native_options(storage_options, partition_types, schema),
             )
         )

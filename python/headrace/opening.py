@@ -131,8 +131,7 @@ def open(
     return Dataset(
         _native.Dataset.open(
             uris=uris,
-            version=_version(version),
-            as_of=_time(as_of),
+            **native_version(version, as_of),
             actions="",
             catalog=default_catalog() if by_name else "",
             where="" if where is None else _filter(where),
@@ -214,8 +213,20 @@ def default_catalog() -> str:
     return str(home / ".local/share/headrace/catalog.db")
 
 
-def _version(version: int | None) -> int | None:
-    return None if version is None else _validate.integer("version", version, minimum=0)
+class NativeVersion(TypedDict):
+    """Which version the core is asked for."""
+
+    version: int | None
+    as_of: str
+
+
+def native_version(
+    version: int | None, as_of: "str | datetime.datetime | None"
+) -> NativeVersion:
+    """Check which version is wanted, and return it as the core takes it."""
+    if version is not None:
+        version = _validate.integer("version", version, minimum=0)
+    return {"version": version, "as_of": _time(as_of)}
 
 
 def _open_iceberg(uri: str, storage_options: Mapping[str, str] | None) -> Dataset:

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from . import _native, _validate
 from .errors import HeadraceError, InvalidArgument
+from .opening import default_catalog
 from .progress import shown
 from .schema import Field, Schema
 
@@ -106,7 +108,8 @@ def write(
         batches or of such dicts, which is drawn from as it is written.
     uri : str or PathLike
         The table's folder: a local path, or a URI of the storage systems in
-        docs/guide/storage.md.
+        docs/guide/storage.md. Or "catalog:prod.flights": where the table of that name
+        lies, in the catalog that `headrace.catalog` opens, which is told of the write.
     mode : str, optional
         What happens to a table that is there: "error" (a Conflict), "append", "overwrite",
         or "overwrite_partitions", which replaces the partitions that the rows are of.
@@ -152,9 +155,11 @@ def write(
     Conflict
         There is a table, and `mode` is "error".
     NotFound
-        A column that an argument names is not in the data.
+        A column that an argument names is not in the data, or the catalog has no table of
+        the name.
     Unsupported
-        A column's type cannot be stored; the message names it.
+        A column's type cannot be stored; the message names it. Or the catalog keeps the
+        table's partitions.
     SchemaMismatch
         A field of the schema does not suit its column.
     ResourceExhausted
@@ -165,7 +170,8 @@ def write(
     Notes
     -----
     On an error, and on Ctrl-C, what was written is deleted and no row is visible. What an
-    iterable raises is raised. May be called from any thread.
+    iterable raises is raised. Where the rows stand and the catalog could not be told, that
+    is a RuntimeWarning. May be called from any thread.
 
     Examples
     --------
@@ -195,6 +201,8 @@ def write(
     source, declared = _stream(data, schema, raised)
     options.schema = None if declared is None else declared._native
     options.rows_expected = _rows(data)
+    if target.startswith("catalog:"):
+        options.catalog = default_catalog()
     try:
         with _bar(progress) as bar:
             native = _native.write(source.__arrow_c_stream__(), target, options, bar)
@@ -202,7 +210,14 @@ def write(
         if raised:
             raise raised[0] from None
         raise
-    return WriteSummary(native)
+    summary = WriteSummary(native)
+    if untold := summary.to_dict()["catalog_error"]:
+        warnings.warn(
+            f"{summary.rows} rows were written, and the catalog was not told: {untold}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return summary
 
 
 def write_options(

@@ -138,6 +138,7 @@ void Apply(const CatalogUpdate& update, CatalogEntry* entry) {
       comments[column.name] = std::move(column.comment);
     }
     entry->columns = *update.columns;
+    entry->partition_columns = update.partition_columns;
     for (auto& column : entry->columns) {
       if (column.comment.empty()) column.comment = comments[column.name];
     }

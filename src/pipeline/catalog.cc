@@ -8,6 +8,8 @@
 
 #include "catalog/entry.h"
 #include "pipeline/dataset_impl.h"
+#include "pipeline/delta_table.h"
+#include "storage/glob.h"
 #include "storage/system.h"
 #include "table/table.h"
 
@@ -25,7 +27,8 @@ OpenOptions OptionsOf(OpenOptions options, const CatalogLocation& location) {
   return options;
 }
 
-Result<Dataset> OpenLocation(const CatalogLocation& location, OpenOptions options) {
+Result<pipeline::NamedPlace> PlaceOf(const CatalogLocation& location,
+                                     OpenOptions options) {
   if (location.version) {
     if (options.version || !options.as_of.empty()) {
       return Error(ErrorKind::kInvalidArgument,
@@ -35,7 +38,7 @@ Result<Dataset> OpenLocation(const CatalogLocation& location, OpenOptions option
     }
     options.version = location.version;
   }
-  return Dataset::Open(location.uris, OptionsOf(std::move(options), location));
+  return pipeline::NamedPlace{location.uris, OptionsOf(std::move(options), location)};
 }
 
 // The program that wrote the newest file.
@@ -62,6 +65,62 @@ Status SetComments(const std::vector<CatalogEntry::Column>& words, CatalogEntry*
   return Status::OK();
 }
 
+Result<std::shared_ptr<Catalog>> CatalogOf(const std::string& address,
+                                           const std::string& catalog) {
+  if (!catalog.empty()) return Catalog::Open(catalog);
+  return Error(ErrorKind::kInvalidArgument,
+               address + " is a name in a catalog, and no catalog was named: say which");
+}
+
+// Where rows of the table of a name go. No catalog keeps what is written beside it.
+Result<CatalogLocation> LocateForWriting(const Catalog& catalog,
+                                         const std::string& address) {
+  ARROW_ASSIGN_OR_RAISE(const CatalogAddress parsed, CatalogAddress::Parse(address));
+  if (parsed.version || !parsed.tag.empty()) {
+    return Error(ErrorKind::kInvalidArgument,
+                 address +
+                     " names a version, and a write makes one: leave out @ and what "
+                     "comes after it");
+  }
+  ARROW_ASSIGN_OR_RAISE(CatalogLocation location, catalog.Locate(parsed));
+  if (!location.root.empty()) {
+    return Error(ErrorKind::kUnsupported,
+                 "table " + parsed.name +
+                     ": its partitions are kept by the catalog, which would not see new "
+                     "ones: write by the engine that made it");
+  }
+  if (storage::IsGlob(location.uris[0])) {
+    return Error(ErrorKind::kInvalidArgument,
+                 "table " + parsed.name + " lies at " + location.uris[0] +
+                     ", expected a folder: a glob cannot be written to");
+  }
+  return location;
+}
+
+// Tells a catalog what the table of a name is now, and again if others committed to it
+// meanwhile: whoever is the last to tell has seen the last version.
+Status TellOfWrite(Catalog* catalog, const std::string& name, const std::string& uri,
+                   const OpenOptions& options, bool columns) {
+  while (true) {
+    ARROW_ASSIGN_OR_RAISE(const Dataset dataset, Dataset::Open(uri, options));
+    ARROW_ASSIGN_OR_RAISE(CatalogEntry entry, DescribeTable(dataset));
+    CatalogUpdate update{.rows = entry.rows,
+                         .bytes = entry.bytes,
+                         .files = entry.files,
+                         .version = entry.version,
+                         .last_writer = std::move(entry.last_writer)};
+    if (columns) {
+      update.columns = std::move(entry.columns);
+      update.partition_columns = std::move(entry.partition_columns);
+      update.schema = std::move(entry.schema);
+    }
+    ARROW_RETURN_NOT_OK(catalog->Update(name, update));
+    if (!entry.version) return Status::OK();
+    ARROW_ASSIGN_OR_RAISE(const auto now, pipeline::DeltaTable::Open(uri, options));
+    if (now.log.last() == *entry.version) return Status::OK();
+  }
+}
+
 }  // namespace
 
 Result<CatalogEntry> AddTable(Catalog* catalog, const CatalogEntry& words,
@@ -86,22 +145,56 @@ Result<Dataset> OpenTable(const Catalog& catalog, std::string_view address,
                           const OpenOptions& options, std::string_view where) {
   ARROW_ASSIGN_OR_RAISE(const CatalogAddress parsed, CatalogAddress::Parse(address));
   ARROW_ASSIGN_OR_RAISE(const CatalogLocation location, catalog.Locate(parsed, where));
-  OpenOptions chosen = options;
-  chosen.where = where;
-  auto opened = OpenLocation(location, std::move(chosen));
+  ARROW_ASSIGN_OR_RAISE(auto place, PlaceOf(location, options));
+  place.options.where = where;
+  auto opened = Dataset::Open(place.uris, place.options);
   if (!opened.ok()) return WithContext(opened.status(), "table " + parsed.name);
   return opened;
 }
 
+Result<pipeline::NamedPlace> pipeline::PlaceOfName(const std::string& address,
+                                                   const OpenOptions& options) {
+  ARROW_ASSIGN_OR_RAISE(const auto catalog, CatalogOf(address, options.catalog));
+  ARROW_ASSIGN_OR_RAISE(const CatalogAddress parsed, CatalogAddress::Parse(address));
+  ARROW_ASSIGN_OR_RAISE(const CatalogLocation location, catalog->Locate(parsed));
+  return PlaceOf(location, options);
+}
+
 Result<Dataset> pipeline::OpenByName(const std::string& address,
                                      const OpenOptions& options) {
-  if (options.catalog.empty()) {
-    return Error(
-        ErrorKind::kInvalidArgument,
-        address + " is a name in a catalog, and no catalog was named: say which");
-  }
-  ARROW_ASSIGN_OR_RAISE(const auto catalog, Catalog::Open(options.catalog));
+  ARROW_ASSIGN_OR_RAISE(const auto catalog, CatalogOf(address, options.catalog));
   return OpenTable(*catalog, address, options, options.where);
+}
+
+Result<WriteSummary> pipeline::WriteByName(
+    const std::shared_ptr<arrow::RecordBatchReader>& data, const std::string& address,
+    const WriteOptions& options, const Progress& progress) {
+  ARROW_ASSIGN_OR_RAISE(const auto catalog, CatalogOf(address, options.catalog));
+  ARROW_ASSIGN_OR_RAISE(const CatalogLocation location,
+                        LocateForWriting(*catalog, address));
+  const std::string name = address.substr(kCatalogScheme.size());
+  ARROW_ASSIGN_OR_RAISE(const CatalogEntry entry, catalog->Show(name));
+  WriteOptions placed = options;
+  placed.catalog.clear();
+  placed.storage_options.insert(location.storage_options.begin(),
+                                location.storage_options.end());
+  // What a log says of a Delta table, the entry says of others.
+  if (options.format == "parquet" && options.mode != "overwrite" &&
+      options.partition_by.empty()) {
+    placed.partition_by = entry.partition_columns;
+  }
+  auto written = Write(data, location.uris[0], placed, progress);
+  if (!written.ok()) return WithContext(written.status(), "table " + name);
+  OpenOptions opening;
+  opening.storage_options = placed.storage_options;
+  opening.partition_types = location.partition_types;
+  // Rows that are appended to a Delta table change none of its columns.
+  const bool columns =
+      options.mode == "overwrite" || options.format == "parquet" || written->version == 0;
+  const Status told =
+      TellOfWrite(catalog.get(), name, location.uris[0], opening, columns);
+  if (!told.ok()) written->catalog_error = MessageOf(told);
+  return written;
 }
 
 Result<CatalogEntry> DescribeTable(const Dataset& dataset) {

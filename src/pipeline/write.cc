@@ -1,5 +1,6 @@
 #include <arrow/compute/initialize.h>
 #include <arrow/record_batch.h>
+#include <headrace/catalog.h>
 #include <headrace/write.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "pipeline/catalog.h"
 #include "pipeline/delta_writing.h"
 #include "pipeline/size_text.h"
 #include "pipeline/thread_executor.h"
@@ -150,6 +152,9 @@ Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data
                            const std::string& uri, const WriteOptions& options,
                            const Progress& progress) {
   const auto begin = Clock::now();
+  if (uri.starts_with(kCatalogScheme)) {
+    return pipeline::WriteByName(data, uri, options, progress);
+  }
   static const Status initialized = arrow::compute::Initialize();
   ARROW_RETURN_NOT_OK(initialized);
   ARROW_RETURN_NOT_OK(pipeline::CheckWriteOptions(options));
@@ -181,6 +186,8 @@ std::string WriteSummary::ToJson() const {
                       {"seconds", seconds}};
   j["version"] = version ? nlohmann::json(*version) : nlohmann::json(nullptr);
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  j["catalog_error"] =
+      catalog_error.empty() ? nlohmann::json(nullptr) : nlohmann::json(catalog_error);
 }
 
 std::string WriteSummary::ToString() const {
@@ -193,6 +200,7 @@ std::string WriteSummary::ToString() const {
     text += ", in the place of " + Count(files_replaced, "file");
   }
   return text;
+  if (!catalog_error.empty()) text += "; the catalog was not told: " + catalog_error;
 }
 
 }  // namespace headrace

@@ -102,6 +102,46 @@ def check_a_taken_name_is_a_conflict_until_it_is_replaced(
     assert replaced.tags == {"train-2026.11": 4}
 
 
+def check_a_write_by_name_is_told(catalog: hr.Catalog, lake: Path) -> None:
+    rows = pa.table({"id": [1, 2], "month": [1, 2]})
+    place = lake.parent / "numbers"
+    hr.write(rows, place, partition_by=["month"])
+    words = {"description": "Numbers", "comments": {"id": "which"}, "tags": {"first": 0}}
+    before = catalog.add("prod.numbers", place, owner="ana", **words)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADRACE_CATALOG", catalog.uri)
+        appended = hr.write(rows, "catalog:prod.numbers", mode="append")
+        assert (appended.version, appended.to_dict()["catalog_error"]) == (1, None)
+        after = catalog.show("prod.numbers")
+        assert (after.version, after.rows, after.files) == (1, 4, 4)
+        parquet = place.rglob("*.parquet")
+        assert after.bytes == sum(file.stat().st_size for file in parquet)
+        assert "parquet-cpp" in after.last_writer
+        for kept in (
+            "uri",
+            "owner",
+            "description",
+            "columns",
+            "partition_columns",
+            "tags",
+        ):
+            assert getattr(after, kept) == getattr(before, kept)
+        # Other columns come by overwriting alone; the words of those that stay are kept.
+        wider = rows.append_column("new", pa.array([0.5, 1.5]))
+        hr.write(wider, "catalog:prod.numbers", mode="overwrite", partition_by=["month"])
+    after = catalog.show("prod.numbers")
+    assert (after.version, after.rows, after.files) == (2, 2, 2)
+    assert {column.name: (column.type, column.comment) for column in after.columns} == {
+        "id": ("int64", "which"),
+        "new": ("double", ""),
+        "month": ("int64", ""),
+    }
+    assert after.description == "Numbers"
+    assert catalog.open("prod.numbers", version=1).count_rows() == 4
+    assert catalog.open("prod.numbers@first").count_rows() == 2
+    catalog.rm("prod.numbers")
+
+
 def check_what_is_removed_is_gone(catalog: hr.Catalog, lake: Path) -> None:
     catalog.rm("prod.flights")
     with pytest.raises(hr.errors.NotFound, match=r"prod\.flights.*it has.*prod\.trips"):
@@ -122,5 +162,6 @@ CHECKS: list[Check] = [
     check_it_is_found,
     check_tags_stay,
     check_a_taken_name_is_a_conflict_until_it_is_replaced,
+    check_a_write_by_name_is_told,
     check_what_is_removed_is_gone,
 ]

@@ -233,12 +233,16 @@ Status HiveCatalog::DoUpdate(const std::string& name, const CatalogUpdate& updat
   return Alter(name, [&](hive::Table* table) -> Status {
     CatalogEntry entry = EntryOf(*table);
     Apply(update, &entry);
-    if (update.schema == nullptr) {
-      SetCounts(entry, table);
-      return Status::OK();
-    }
+    SetCounts(entry, table);
+    if (update.schema == nullptr) return Status::OK();
     entry.schema = update.schema;
-    return Describe(entry, table);
+    const auto keys = PartitionKeys(*table);
+    ARROW_RETURN_NOT_OK(SetColumns(entry, table));
+    if (PartitionKeys(*table) == keys) return Status::OK();
+    return Error(ErrorKind::kUnsupported,
+                 "table " + entry.name +
+                     " is partitioned otherwise than before, which a Hive Metastore does "
+                     "not alter: add it anew, with replace");
   });
 }
 

@@ -158,49 +158,6 @@ std::string CommentOf(const CatalogEntry& entry, const std::string& name) {
   return found == entry.columns.end() ? "" : found->comment;
 }
 
-// Columns for Hive, and for Spark, which wants partition columns last.
-Status SetColumns(const CatalogEntry& entry, hive::Table* table) {
-  json data = json::array();
-  json partitions = json::array();
-  table->sd.cols.clear();
-  table->partitionKeys.clear();
-  for (const auto& field : entry.schema->fields()) {
-    hive::FieldSchema column;
-    column.name = Lower(field->name());
-    column.comment = CommentOf(entry, field->name());
-    auto hive_type = ToHive(*field->type());
-    auto spark_type = ToSpark(*field->type());
-    if (!hive_type.ok() || !spark_type.ok()) {
-      return WithContext(hive_type.ok() ? spark_type.status() : hive_type.status(),
-                         "column \"" + field->name() + "\" of table " + entry.name);
-    }
-    column.type = *hive_type;
-    json metadata = json::object();
-    if (!column.comment.empty()) metadata["comment"] = column.comment;
-    const bool is_partition = IsPartition(entry, field->name());
-    (is_partition ? partitions : data)
-        .push_back({{"name", field->name()},
-                    {"type", *std::move(spark_type)},
-                    {"nullable", true},
-                    {"metadata", std::move(metadata)}});
-    (is_partition ? table->partitionKeys : table->sd.cols).push_back(std::move(column));
-  }
-  for (json& each : partitions) data.push_back(std::move(each));
-  EraseBelow(kSparkSchema, &table->parameters);
-  const json schema = {{"type", "struct"}, {"fields", std::move(data)}};
-  table->parameters[std::string(kSparkSchema)] =
-      schema.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (entry.partition_columns.empty()) return Status::OK();
-  const std::string prefix(kSparkSchema);
-  table->parameters[prefix + ".numPartCols"] =
-      std::to_string(entry.partition_columns.size());
-  for (size_t i = 0; i < entry.partition_columns.size(); ++i) {
-    table->parameters[prefix + ".partCol." + std::to_string(i)] =
-        entry.partition_columns[i];
-  }
-  return Status::OK();
-}
-
 // A path as Hadoop wants it.
 std::string HadoopUri(const std::string& uri) {
   if (uri.starts_with('/')) return "file:" + uri;
@@ -296,6 +253,49 @@ bool KeepsPartitions(const hive::Table& table) {
       Lower(Parameter(table.parameters, "spark.sql.sources.provider"));
   return provider.empty() || provider == "hive" ||
          Parameter(table.parameters, "spark.sql.partitionProvider") == "catalog";
+}
+
+// For Hive, and for Spark, which wants partition columns last.
+Status SetColumns(const CatalogEntry& entry, hive::Table* table) {
+  json data = json::array();
+  json partitions = json::array();
+  table->sd.cols.clear();
+  table->partitionKeys.clear();
+  for (const auto& field : entry.schema->fields()) {
+    hive::FieldSchema column;
+    column.name = Lower(field->name());
+    column.comment = CommentOf(entry, field->name());
+    auto hive_type = ToHive(*field->type());
+    auto spark_type = ToSpark(*field->type());
+    if (!hive_type.ok() || !spark_type.ok()) {
+      return WithContext(hive_type.ok() ? spark_type.status() : hive_type.status(),
+                         "column \"" + field->name() + "\" of table " + entry.name);
+    }
+    column.type = *hive_type;
+    json metadata = json::object();
+    if (!column.comment.empty()) metadata["comment"] = column.comment;
+    const bool is_partition = IsPartition(entry, field->name());
+    (is_partition ? partitions : data)
+        .push_back({{"name", field->name()},
+                    {"type", *std::move(spark_type)},
+                    {"nullable", true},
+                    {"metadata", std::move(metadata)}});
+    (is_partition ? table->partitionKeys : table->sd.cols).push_back(std::move(column));
+  }
+  for (json& each : partitions) data.push_back(std::move(each));
+  EraseBelow(kSparkSchema, &table->parameters);
+  const json schema = {{"type", "struct"}, {"fields", std::move(data)}};
+  table->parameters[std::string(kSparkSchema)] =
+      schema.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (entry.partition_columns.empty()) return Status::OK();
+  const std::string prefix(kSparkSchema);
+  table->parameters[prefix + ".numPartCols"] =
+      std::to_string(entry.partition_columns.size());
+  for (size_t i = 0; i < entry.partition_columns.size(); ++i) {
+    table->parameters[prefix + ".partCol." + std::to_string(i)] =
+        entry.partition_columns[i];
+  }
+  return Status::OK();
 }
 
 Status Describe(const CatalogEntry& entry, hive::Table* table) {

@@ -29,6 +29,8 @@ bool KeepsPartitions(const hive::Table& table);
 /// stays. InvalidArgument for an entry without types, Unsupported for types (naming the
 /// column) and formats that they lack.
 Status Describe(const CatalogEntry& entry, hive::Table* table);
+/// Writes its columns alone, partition columns among them. REQUIRES: the entry has types.
+Status SetColumns(const CatalogEntry& entry, hive::Table* table);
 void SetTag(const std::string& tag, int64_t version, hive::Table* table);
 void EraseTag(const std::string& tag, hive::Table* table);
 /// Writes counts, version and writer of an entry.
