@@ -60,9 +60,7 @@ table::delta::CommitSpec SpecOf(const Version& version,
   spec.parameters = {{"predicate", "[]"}};
   spec.metrics = {{"numRemovedFiles", static_cast<int64_t>(chosen.size())},
                   {"numAddedFiles", static_cast<int64_t>(written.files.size())}};
-  spec.read_version = version.number;
-  spec.in_commit_timestamps =
-      table::delta::HasInCommitTimestamps(version.protocol, version.metadata);
+  spec.GoBy(version);
   const int64_t now = pipeline::NowMs();
   for (const AddFile* add : chosen) {
     spec.removes.push_back({add->file.path, add->deletion_vector, now, false});

@@ -266,9 +266,7 @@ Result<CommitSpec> DeltaWriting::SpecOf(const std::vector<DataFile>& files) cons
     ARROW_RETURN_NOT_OK(AddSchema(&spec));
   }
   if (!version_) return spec;
-  spec.read_version = version_->number;
-  spec.in_commit_timestamps =
-      table::delta::HasInCommitTimestamps(version_->protocol, version_->metadata);
+  spec.GoBy(*version_);
   if (replaces()) AddRemoves(files, &spec);
   return spec;
 }

@@ -183,10 +183,8 @@ Result<int64_t> Restore(const std::string& uri, int64_t version,
   table::delta::CommitSpec spec;
   spec.operation = "RESTORE";
   spec.parameters = {{"version", std::to_string(version)}};
-  spec.read_version = now.number;
+  spec.GoBy(now);
   spec.reads_all = true;
-  spec.in_commit_timestamps =
-      table::delta::HasInCommitTimestamps(now.protocol, now.metadata);
   if (wanted.metadata != now.metadata) spec.metadata = wanted.metadata;
   const int64_t now_ms = pipeline::NowMs();
   const auto old_files = ByKey(wanted), new_files = ByKey(now);

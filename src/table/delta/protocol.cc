@@ -1,6 +1,7 @@
 #include "table/delta/protocol.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 #include <vector>
 
@@ -116,6 +117,15 @@ bool IsAppendOnly(const Protocol& protocol, const Metadata& metadata) {
   const bool known = protocol.writer_version < kWriterFeatures ||
                      Has(protocol.writer_features, "appendOnly");
   return known && IsTrue(metadata, "delta.appendOnly");
+}
+
+int64_t CheckpointInterval(const Metadata& metadata) {
+  const std::string text = metadata.Property("delta.checkpointInterval");
+  int64_t interval = 0;
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, interval);
+  const bool fits = read.ec == std::errc() && read.ptr == end && interval > 0;
+  return fits ? interval : kCheckpointInterval;
 }
 
 bool HasInCommitTimestamps(const Protocol& protocol, const Metadata& metadata) {

@@ -4,6 +4,7 @@
 
 #include <headrace/result.h>
 
+#include <cstdint>
 #include <string>
 
 #include "table/delta/actions.h"
@@ -19,6 +20,12 @@ Status CheckWritable(const Protocol& protocol, const Metadata& metadata,
 
 /// Rows may be added and not deleted or replaced.
 bool IsAppendOnly(const Protocol& protocol, const Metadata& metadata);
+
+/// As Delta has it where a table does not say.
+inline constexpr int64_t kCheckpointInterval = 10;
+
+/// Of how many versions one gets a checkpoint: the property, if it is a number above 0.
+int64_t CheckpointInterval(const Metadata& metadata);
 
 /// Whether commits have to say their own time.
 bool HasInCommitTimestamps(const Protocol& protocol, const Metadata& metadata);

@@ -8,7 +8,6 @@
 
 #include "table/delta/checkpoint_writer.h"
 #include "table/delta/paths.h"
-#include "table/delta/protocol.h"
 
 namespace headrace::table::delta {
 namespace {
@@ -16,7 +15,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr char kEngine[] = "headrace/0.1.0";
-constexpr int64_t kCheckpointInterval = 10;
 
 std::string InfoLine(const CommitSpec& spec, int64_t now_ms, const std::string& unique,
                      std::optional<int64_t> in_commit_ms) {
@@ -127,10 +125,21 @@ Result<int64_t> Commit(const std::shared_ptr<storage::Storage>& storage,
   }
 }
 
-Status CheckpointIfDue(const std::shared_ptr<storage::Storage>& storage,
-                       const std::string& root, int64_t version, int64_t now_ms,
-                       base::Executor& executor) {
-  if (version == 0 || version % kCheckpointInterval != 0) return Status::OK();
+void CommitSpec::GoBy(const Version& version) {
+  read_version = version.number;
+  in_commit_timestamps = HasInCommitTimestamps(version.protocol, version.metadata);
+  checkpoint_interval = CheckpointInterval(version.metadata);
+}
+
+bool IsCheckpointDue(const CommitSpec& spec, int64_t version) {
+  const int64_t interval =
+      spec.metadata ? CheckpointInterval(*spec.metadata) : spec.checkpoint_interval;
+  return version > 0 && version % interval == 0;
+}
+
+Status WriteCheckpointOf(const std::shared_ptr<storage::Storage>& storage,
+                         const std::string& root, int64_t version, int64_t now_ms,
+                         base::Executor& executor) {
   ARROW_ASSIGN_OR_RAISE(const auto log, Log::Open(storage, root));
   if (!log) return Status::OK();
   ARROW_ASSIGN_OR_RAISE(const Version whole, log->Read(version, executor));

@@ -15,6 +15,7 @@
 #include "storage/storage.h"
 #include "table/delta/actions.h"
 #include "table/delta/log.h"
+#include "table/delta/protocol.h"
 
 namespace headrace::table::delta {
 
@@ -29,15 +30,20 @@ struct CommitSpec {
   std::optional<Metadata> metadata = {};
   std::vector<AddFile> adds = {};
   std::vector<RemoveFile> removes = {};
-  /// The version that it went by; absent: there was no table.
+  /// The version that it went by (`GoBy`); absent: there was no table.
   std::optional<int64_t> read_version = {};
   /// Commits of the table say their time (`HasInCommitTimestamps`).
   bool in_commit_timestamps = false;
+  /// Which versions get a checkpoint: multiples of it.
+  int64_t checkpoint_interval = kCheckpointInterval;
   /// It replaces all rows that there are, so that rows which another commit added
   /// meanwhile are a Conflict. Else others may add what they like.
   bool reads_all = false;
   /// With `reads_all`: only rows of these partitions, each a set of values.
   std::vector<std::map<std::string, std::optional<std::string>>> partitions = {};
+
+  /// Takes number and properties of the version that the commit goes by.
+  void GoBy(const Version& version);
 };
 
 /// Commits to the table at `root`: the number of the new version. Where another commit
@@ -50,9 +56,12 @@ Result<int64_t> Commit(const std::shared_ptr<storage::Storage>& storage,
                        const std::string& root, const CommitSpec& spec, int64_t now_ms,
                        const std::string& unique);
 
-/// Writes a checkpoint of `version` if it is due: of every tenth one.
-Status CheckpointIfDue(const std::shared_ptr<storage::Storage>& storage,
-                       const std::string& root, int64_t version, int64_t now_ms,
-                       base::Executor& executor);
+/// Whether the table's properties ask for a checkpoint of `version`, which was committed.
+bool IsCheckpointDue(const CommitSpec& spec, int64_t version);
+
+/// Writes a checkpoint of `version`, if the table takes classic ones.
+Status WriteCheckpointOf(const std::shared_ptr<storage::Storage>& storage,
+                         const std::string& root, int64_t version, int64_t now_ms,
+                         base::Executor& executor);
 
 }  // namespace headrace::table::delta
