@@ -95,7 +95,9 @@ struct VerifyReport {
   std::string ToJson() const;
 };
 
-/// Decodes every page of every file and checks page checksums where there are any.
+/// Decodes every page of every file and checks page checksums where there are any. Of a
+/// Delta table they are the files of a version (`version` or `as_of` of the options, else
+/// the last), and their deletion vectors; the log itself has to be whole.
 /// Reports broken files, footers included, and goes on. Errors only where nothing can be
 /// listed. `progress` is told files.
 Result<VerifyReport> Verify(const std::vector<std::string>& uris,

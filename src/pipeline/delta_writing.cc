@@ -10,6 +10,7 @@
 #include "schema/field.h"
 #include "table/delta/delta_schema.h"
 #include "table/delta/file_stats.h"
+#include "table/delta/paths.h"
 #include "table/delta/protocol.h"
 
 namespace headrace::pipeline {
@@ -64,10 +65,13 @@ Result<DeltaWriting> DeltaWriting::Begin(std::shared_ptr<storage::Storage> stora
   writing.root_ = std::move(root);
   writing.options_ = options;
   ARROW_RETURN_NOT_OK(writing.ReadTable({}, executor));
-  if (writing.version_) return writing;
+  if (writing.version_ || writing.begun_) return writing;
   // Files without a log would vanish from what readers see.
   auto present = writing.storage_->List(writing.root_);
   if (present.ok()) {
+    // Or they are of a table that another writer began since.
+    ARROW_RETURN_NOT_OK(writing.ReadTable({}, executor));
+    if (writing.version_ || writing.begun_) return writing;
     return Error(ErrorKind::kConflict,
                  writing.storage_->Display(writing.root_) + " has " +
                      std::to_string(present->size()) +
@@ -97,7 +101,10 @@ std::optional<int64_t> DeltaWriting::version() const {
 
 Status DeltaWriting::ReadTable(std::optional<int64_t> version, base::Executor& executor) {
   partition_by_ = options_.partition_by;
-  ARROW_ASSIGN_OR_RAISE(auto log, table::delta::Log::Open(storage_, root_));
+  auto opened = table::delta::Log::Open(storage_, root_);
+  begun_ = !opened.ok() && KindOf(opened.status()) == ErrorKind::kNotFound;
+  if (begun_ && !version) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(auto log, std::move(opened));
   const std::string display = storage_->Display(root_);
   if (!log && !version) return Status::OK();
   if (!log) {
@@ -130,6 +137,21 @@ Status DeltaWriting::ReadTable(std::optional<int64_t> version, base::Executor& e
                      " has no partitions: choose mode overwrite");
   }
   return Status::OK();
+}
+
+Status DeltaWriting::Announce() {
+  if (version_) return Status::OK();
+  std::string path =
+      root_ + "/" + table::delta::kLogFolder + "/." + base::RandomUuid() + ".tmp";
+  ARROW_ASSIGN_OR_RAISE(const auto file, storage_->Create(path));
+  ARROW_RETURN_NOT_OK(file->Close());
+  announced_ = {new std::string(std::move(path)), Withdraw{storage_}};
+  return Status::OK();
+}
+
+void DeltaWriting::Withdraw::operator()(const std::string* path) const {
+  ARROW_UNUSED(storage->Delete(*path));  // one that stays is left to `vacuum`
+  delete path;
 }
 
 std::optional<Schema> DeltaWriting::DeclaredSchema(const arrow::Schema& given) const {

@@ -44,6 +44,10 @@ class DeltaWriting {
   /// By what the table is, or will be, partitioned.
   const std::vector<std::string>& partition_by() const { return partition_by_; }
 
+  /// Where no table is yet: puts a file into its log, until this object goes, that tells
+  /// readers and other writers that what lies here is no plain Parquet. One that a killed
+  /// writer leaves says so too. To be called before the first data file is there.
+  Status Announce();
   /// Checks that rows of this schema, as stored, can go to the table. SchemaMismatch
   /// naming a column.
   Status Check(const arrow::Schema& stored);
@@ -56,6 +60,11 @@ class DeltaWriting {
   int64_t files_replaced() const { return files_replaced_; }
 
  private:
+  struct Withdraw {
+    std::shared_ptr<storage::Storage> storage;
+    void operator()(const std::string* path) const;
+  };
+
   DeltaWriting() = default;
   /// The last version, if none is given.
   Status ReadTable(std::optional<int64_t> version, base::Executor& executor);
@@ -73,7 +82,9 @@ class DeltaWriting {
   WriteOptions options_;
   std::vector<std::string> partition_by_;
   std::optional<table::delta::Version> version_;  // absent: there is no table
-  std::shared_ptr<arrow::Schema> table_schema_;   // of that version
+  bool begun_ = false;                            // there is a log without a version
+  std::unique_ptr<const std::string, Withdraw> announced_;
+  std::shared_ptr<arrow::Schema> table_schema_;  // of that version
   std::shared_ptr<arrow::Schema> stored_;
   int64_t files_replaced_ = 0;
 };

@@ -1,3 +1,4 @@
+#include <headrace/catalog.h>
 #include <headrace/inspect.h>
 #include <parquet/exception.h>
 #include <parquet/file_reader.h>
@@ -7,15 +8,20 @@
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "pipeline/catalog.h"
 #include "pipeline/chunk_check.h"
 #include "pipeline/thread_executor.h"
 #include "storage/storage.h"
+#include "table/delta/deletion_vector.h"
+#include "table/delta/log.h"
+#include "table/delta/paths.h"
 #include "table/footer.h"
 
 namespace headrace {
@@ -25,20 +31,63 @@ namespace {
 struct Target {
   std::shared_ptr<storage::Storage> storage;
   storage::FileEntry file;
+  /// Which rows of it are deleted, in the table at `root`; none if absent.
+  std::optional<table::delta::DeletionVector> deletion_vector = {};
+  std::string root = {};
 };
 
+// The files of a version, as its log names them.
+Result<std::vector<Target>> TargetsOf(const table::delta::Log& log,
+                                      const std::shared_ptr<storage::Storage>& storage,
+                                      const OpenOptions& options,
+                                      base::Executor& executor) {
+  int64_t number = options.version.value_or(log.last());
+  if (!options.as_of.empty()) {
+    ARROW_ASSIGN_OR_RAISE(const int64_t time, table::delta::ParseTime(options.as_of));
+    ARROW_ASSIGN_OR_RAISE(number, log.VersionAt(time, executor));
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto version, log.Read(number, executor));
+  std::vector<Target> targets;
+  for (const table::delta::AddFile& add : version.files) {
+    ARROW_ASSIGN_OR_RAISE(std::string path,
+                          table::delta::ResolvePath(*storage, log.root(), add.file.path));
+    targets.push_back({storage,
+                       {std::move(path), add.file.path, add.file.size, 0},
+                       add.deletion_vector,
+                       log.root()});
+  }
+  return targets;
+}
+
+Result<std::vector<Target>> TargetsAt(const std::string& uri, const OpenOptions& options,
+                                      base::Executor& executor) {
+  std::string path;
+  ARROW_ASSIGN_OR_RAISE(auto storage,
+                        storage::Storage::FromUri(uri, options.storage_options, &path));
+  ARROW_ASSIGN_OR_RAISE(const auto log, table::delta::Log::Open(storage, path));
+  if (log) return TargetsOf(*log, storage, options, executor);
+  if (options.version || !options.as_of.empty()) {
+    return Error(ErrorKind::kInvalidArgument,
+                 storage->Display(path) +
+                     " has no versions, as it is no Delta table, and one was asked for: "
+                     "verify it without");
+  }
+  ARROW_ASSIGN_OR_RAISE(auto files, storage->List(path));
+  std::vector<Target> targets;
+  for (storage::FileEntry& file : files) targets.push_back({storage, std::move(file)});
+  return targets;
+}
+
 Result<std::vector<Target>> ListTargets(const std::vector<std::string>& uris,
-                                        const OpenOptions& options) {
+                                        const OpenOptions& options,
+                                        base::Executor& executor) {
   std::vector<Target> targets;
   std::set<std::string> seen;
   for (const std::string& uri : uris) {
-    std::string path;
-    ARROW_ASSIGN_OR_RAISE(auto storage,
-                          storage::Storage::FromUri(uri, options.storage_options, &path));
-    ARROW_ASSIGN_OR_RAISE(auto files, storage->List(path));
-    for (storage::FileEntry& file : files) {
-      if (!seen.insert(storage->Display(file.path)).second) continue;
-      targets.push_back({storage, std::move(file)});
+    ARROW_ASSIGN_OR_RAISE(auto found, TargetsAt(uri, options, executor));
+    for (Target& target : found) {
+      if (!seen.insert(target.storage->Display(target.file.path)).second) continue;
+      targets.push_back(std::move(target));
     }
   }
   return targets;
@@ -82,7 +131,18 @@ class FileVerifier {
                    "the footer counts " + std::to_string(footer.metadata->num_rows()) +
                        " rows, its row groups " + std::to_string(rows));
     }
-    return Status::OK();
+    return VerifyDeletedRows(rows);
+  }
+
+  Status VerifyDeletedRows(int64_t rows) const {
+    if (!target_.deletion_vector) return Status::OK();
+    ARROW_ASSIGN_OR_RAISE(const auto deleted, table::delta::ReadDeletionVector(
+                                                  *target_.storage, target_.root,
+                                                  *target_.deletion_vector, path_));
+    if (deleted->CountIn(0, rows) == deleted->count()) return Status::OK();
+    return Error(
+        ErrorKind::kCorrupt,
+        "the deletion vector names rows beyond the file's " + std::to_string(rows));
   }
 
   void VerifyRowGroup(const pipeline::CheckedFile& file,
@@ -124,14 +184,19 @@ Result<VerifyReport> Verify(const std::vector<std::string>& uris,
   if (uris.empty()) {
     return Error(ErrorKind::kInvalidArgument, "verify needs at least one URI");
   }
-  ARROW_ASSIGN_OR_RAISE(std::vector<Target> targets, ListTargets(uris, options));
+  if (uris[0].starts_with(kCatalogScheme) && uris.size() == 1) {
+    ARROW_ASSIGN_OR_RAISE(const auto place, pipeline::PlaceOfName(uris[0], options));
+    return Verify(place.uris, place.options, progress);
+  }
+  pipeline::ThreadExecutor executor(options.num_threads);
+  ARROW_ASSIGN_OR_RAISE(std::vector<Target> targets,
+                        ListTargets(uris, options, executor));
   // Files are verified at once, and reported in the order that they were listed in.
   const auto total = static_cast<int64_t>(targets.size());
   std::vector<VerifyReport> reports(targets.size());
   std::mutex mutex;
   int64_t done = 0;
   if (progress) progress(0, total);
-  pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_RETURN_NOT_OK(executor.ForEach(total, [&](int64_t i) {
     FileVerifier(targets[i], &reports[i]).Run();
     std::lock_guard lock(mutex);

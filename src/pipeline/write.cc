@@ -129,6 +129,7 @@ Result<WriteSummary> WriteDelta(arrow::RecordBatchReader* data, const std::strin
       writer::StoredRows::Make(*data->schema(), writing.DeclaredSchema(*data->schema()),
                                writer::TypeRules::kDelta));
   ARROW_RETURN_NOT_OK(writing.Check(*rows.schema()));
+  ARROW_RETURN_NOT_OK(writing.Announce());
   ARROW_ASSIGN_OR_RAISE(
       pipeline::Written written,
       pipeline::WriteFiles(data, std::move(rows), options, *storage, root, progress));
@@ -151,10 +152,10 @@ Result<WriteSummary> WriteDelta(arrow::RecordBatchReader* data, const std::strin
 Result<WriteSummary> Write(const std::shared_ptr<arrow::RecordBatchReader>& data,
                            const std::string& uri, const WriteOptions& options,
                            const Progress& progress) {
-  const auto begin = Clock::now();
   if (uri.starts_with(kCatalogScheme)) {
     return pipeline::WriteByName(data, uri, options, progress);
   }
+  const auto begin = Clock::now();
   static const Status initialized = arrow::compute::Initialize();
   ARROW_RETURN_NOT_OK(initialized);
   ARROW_RETURN_NOT_OK(pipeline::CheckWriteOptions(options));
@@ -185,9 +186,9 @@ std::string WriteSummary::ToJson() const {
                       {"memory_floor", memory_floor},
                       {"seconds", seconds}};
   j["version"] = version ? nlohmann::json(*version) : nlohmann::json(nullptr);
-  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   j["catalog_error"] =
       catalog_error.empty() ? nlohmann::json(nullptr) : nlohmann::json(catalog_error);
+  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string WriteSummary::ToString() const {
@@ -199,8 +200,8 @@ std::string WriteSummary::ToString() const {
   if (files_replaced > 0) {
     text += ", in the place of " + Count(files_replaced, "file");
   }
-  return text;
   if (!catalog_error.empty()) text += "; the catalog was not told: " + catalog_error;
+  return text;
 }
 
 }  // namespace headrace

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import deltalake
 import headrace as hr
@@ -208,6 +209,96 @@ def test_eight_processes_append_fifty_commits_each(tmp_path: pathlib.Path) -> No
     assert table.version == 399
     assert sorted(table.to_arrow()["id"].to_pylist()) == list(range(8 * 50 * 3))
     assert oracle.by_deltalake(uri, 399).num_rows == 1200
+
+
+_FIRST_WRITER = """
+import sys
+import headrace as hr
+import pyarrow as pa
+
+def batches():
+    while True:
+        yield pa.record_batch({"id": pa.array(range(20_000), pa.int64())})
+
+hr.write(batches(), sys.argv[1], row_group_bytes=2**14, file_bytes=2**14)
+"""
+
+
+def test_a_first_write_that_was_killed_is_no_table(tmp_path: pathlib.Path) -> None:
+    """Files that no commit names are never read, as plain Parquet neither."""
+    table = tmp_path / "t"
+    with subprocess.Popen([sys.executable, "-c", _FIRST_WRITER, str(table)]) as writer:
+        deadline = time.monotonic() + 120
+        while not list(table.glob("*.parquet")) and time.monotonic() < deadline:
+            assert writer.poll() is None
+            time.sleep(0.01)
+        writer.send_signal(signal.SIGKILL)
+    left = list(table.glob("*.parquet"))
+    assert left
+    for look in (hr.open, hr.history):
+        with pytest.raises(hr.errors.NotFound, match="no write was finished"):
+            look(table)
+    with pytest.raises(hr.errors.Conflict, match="is a Delta table"):
+        hr.write(rows_of(0, 3), table, format="parquet", mode="append")
+    assert hr.write(rows_of(0, 3), table).version == 0
+    assert hr.open(table).count_rows() == 3
+    assert oracle.by_deltalake(str(table), 0).num_rows == 3
+    hr.vacuum(table, older_than=datetime.timedelta(0), dry_run=False)
+    assert not set(left) & set(table.iterdir())
+    assert [path.name for path in (table / "_delta_log").iterdir()] == [
+        "00000000000000000000.json"
+    ]
+
+
+def test_a_first_write_that_fails_leaves_nothing_to_clean(tmp_path: pathlib.Path) -> None:
+    table = tmp_path / "t"
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from rows_of(0, 3).to_batches()
+        # Meanwhile others know that what lies here is no plain Parquet.
+        with pytest.raises(hr.errors.NotFound, match="no write was finished"):
+            hr.open(table)
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError):
+        hr.write(batches(), table)
+    assert not [path for path in table.rglob("*") if path.is_file()]
+    hr.write(rows_of(0, 3), table)
+    assert [path.name for path in (table / "_delta_log").iterdir()] == [
+        "00000000000000000000.json"
+    ]
+
+
+def checkpoints(table: pathlib.Path) -> list[int]:
+    found = (table / "_delta_log").glob("*.checkpoint.parquet")
+    return sorted(int(path.name.split(".")[0]) for path in found)
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [("3", [3, 6, 9]), ("1", list(range(1, 12))), ("0", [10]), ("often", [10])],
+)
+def test_checkpoints_come_as_the_table_says(
+    tmp_path: pathlib.Path, interval: str, expected: list[int]
+) -> None:
+    """Values that are no interval are as none."""
+    table = tmp_path / "t"
+    deltalake.write_deltalake(
+        str(table), rows_of(0, 3), configuration={"delta.checkpointInterval": "7"}
+    )
+    first = table / "_delta_log/00000000000000000000.json"
+    said, asked = '"delta.checkpointInterval":"7"', first.read_text()
+    assert said in asked
+    first.write_text(asked.replace(said, said.replace("7", interval)))
+    for i in range(1, 12):
+        hr.write(rows_of(i * 3, 3), table, mode="append")
+    assert checkpoints(table) == expected
+    # Readers that begin at one see all rows.
+    (first.parent / "00000000000000000001.json").unlink()
+    (first.parent / "00000000000000000002.json").unlink()
+    assert hr.open(table).count_rows() == 36
+    hr.write(rows_of(0, 3), table, mode="overwrite")
+    assert checkpoints(table) == expected + ([12] if 12 % (expected[0]) == 0 else [])
 
 
 _WRITER = """

@@ -143,9 +143,16 @@ Result<std::optional<Log>> Log::Open(std::shared_ptr<storage::Storage> storage,
     return file.relative_path == "_last_checkpoint" ||
            file.relative_path.find(".checkpoint.") != std::string::npos;
   });
+  const bool begun = !listed.empty();
   LogFiles files = LogFiles::Make(std::move(listed));
   if (files.empty()) {
-    if (!lost) return std::optional<Log>();
+    if (!lost && !begun) return std::optional<Log>();
+    if (!lost) {
+      return Error(ErrorKind::kNotFound,
+                   storage->Display(root) +
+                       " is a Delta table that no write was finished of: its log has no "
+                       "commit; write to it again, or delete the folder");
+    }
     return Error(ErrorKind::kCorrupt,
                  storage->Display(root + "/" + kLogFolder) +
                      ": the log has neither a commit nor a whole checkpoint: restore it");

@@ -52,7 +52,8 @@ Result<int64_t> ParseTime(const std::string& text);
 /// A listed log. Immutable; thread-safe.
 class Log {
  public:
-  /// Lists the log of the table at `root`; nothing if there is none.
+  /// Lists the log of the table at `root`; nothing if there is none. NotFound if a write
+  /// began it, and none was finished.
   static Result<std::optional<Log>> Open(std::shared_ptr<storage::Storage> storage,
                                          const std::string& root);
 
