@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Everything: make test (unless this very tree has passed it), the C++ tests under ASan and
-# UBSan, those of what runs in threads under TSan, clang-tidy over all of src, apps and
-# python/ext, and the wheel in an empty environment.
+# Everything: make test (unless this very tree has passed it), the tests that are marked as
+# long, the C++ tests under ASan and UBSan, those of what runs in threads under TSan,
+# clang-tidy over all of src, apps and python/ext, and the wheel in an empty environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/build.sh
@@ -11,10 +11,11 @@ if [[ ! -f build/tested || $(<build/tested) != "$(python tools/fingerprint.py)" 
 fi
 
 failed=0
+python -m pytest -q -m long --numprocesses "$(nproc)" --junitxml build/dev/long.xml </dev/null || failed=1
 tools/clang_tidy.sh || failed=1
 tools/asan.sh || failed=1
 tools/tsan.sh || failed=1
 tools/wheel.sh || failed=1
-python tools/summary.py build/dev/ctest.xml build/dev/pytest.xml build/asan/ctest.xml \
+python tools/summary.py build/dev/ctest.xml build/dev/pytest.xml build/dev/long.xml build/asan/ctest.xml \
   build/tsan/ctest.xml build/clang-tidy/report.xml build/wheel/pytest.xml || failed=1
 exit "$failed"
