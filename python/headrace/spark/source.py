@@ -93,7 +93,7 @@ class _Ids(datasource.InputPartition):
 
 class _Reader(datasource.DataSourceReader):
     # It has no pushFilters: Spark 4.3 keeps one plan of reading for all queries of a
-    # DataFrame, so that one query's filters would take rows from the others (ADR 11).
+    # DataFrame, so that one query's filters would take rows from the others (ADR 12).
 
     def __init__(self, options: Mapping[str, Any], schema: StructType) -> None:
         self._dataset, columns = _open(options)
