@@ -29,6 +29,7 @@ python bench/tensors/tensors.py
 python bench/images/images.py
 python bench/writing/writing.py
 python bench/versions/versions.py
+python bench/storage/s3.py
 if [[ ${PEERS:-} == 1 ]]; then
   python bench/peers/peers.py
   python bench/images/images.py --only pillow torchvision petastorm dali spdl

@@ -57,6 +57,37 @@ def test_row_groups_that_survive_are_read_once_in_long_ranges(
     assert stats["row_groups_pruned"] == 4 - len(groups)
 
 
+@pytest.mark.parametrize("width", [1, 1000, 50_000])
+def test_a_range_of_a_sorted_column_reads_little_more_than_its_row_groups(
+    tmp_path: Path, width: int
+) -> None:
+    """Less than 1.2 of their bytes, of files whose rows came in another order."""
+    table = tmp_path / "table"
+    random = np.random.default_rng(2)
+    values = {f"x{i}": random.random(ROWS, np.float32) for i in range(4)}
+    rows = pa.table({"k": random.permutation(ROWS), **values})
+    hr.write(rows, table, sort_by=["k"], row_group_bytes=MIB, file_bytes=3 * MIB)
+    low = 123_456
+    holding = total = 0
+    for file in table.glob("*.parquet"):
+        metadata = pq.read_metadata(file)
+        for g in range(metadata.num_row_groups):
+            group = metadata.row_group(g)
+            chunks = [group.column(c) for c in range(group.num_columns)]
+            size = sum(chunk.total_compressed_size for chunk in chunks)
+            total += size
+            known = chunks[0].statistics
+            if known.min < low + width and known.max >= low:
+                holding += size
+    assert 0 < 2 * holding < total
+    dataset = hr.open(table).where(f"k >= {low} and k < {low + width}")
+    with dataset.loader(batch_size=1000) as loader:
+        found = sorted(int(k) for batch in loader for k in batch["k"])
+        read = loader.stats()["bytes_read"]
+    assert found == list(range(low, low + width))
+    assert 0 < read < holding * 1.2
+
+
 def test_columns_apart_are_read_apart(path: Path) -> None:
     chosen = ["x0", "x1", "x5"]
     dataset = hr.open(path).select(*chosen).where("k >= 100000 and k < 200000")
