@@ -1,10 +1,10 @@
 #include "storage/http.h"
 
 #include <curl/curl.h>
-#include <openssl/ssl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 namespace headrace::storage {
@@ -34,19 +34,15 @@ size_t Receive(char* data, size_t one, size_t count, void* answer) {
   return one * count;
 }
 
-// OpenSSL's own places besides: SSL_CERT_FILE and SSL_CERT_DIR too.
-CURLcode TrustDefaults(CURL*, void* context, void*) {
-  SSL_CTX_set_default_verify_paths(static_cast<SSL_CTX*>(context));
-  return CURLE_OK;
-}
-
+// As OpenSSL has it, by which Arrow's S3 trusts: its variables go before the system's.
 void SetTrust(CURL* curl) {
+  const char* file = std::getenv("SSL_CERT_FILE");   // NOLINT(concurrency-mt-unsafe)
+  const char* folder = std::getenv("SSL_CERT_DIR");  // NOLINT(concurrency-mt-unsafe)
   for (const char* path : kCertificates) {
-    if (access(path, R_OK) != 0) continue;
-    curl_easy_setopt(curl, CURLOPT_CAINFO, path);
-    break;
+    if (file == nullptr && access(path, R_OK) == 0) file = path;
   }
-  curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, TrustDefaults);
+  if (file != nullptr) curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+  if (folder != nullptr) curl_easy_setopt(curl, CURLOPT_CAPATH, folder);
 }
 
 void SetRequest(CURL* curl, const HttpRequest& request) {
