@@ -1,6 +1,6 @@
 """Commits by https, in processes where libparquet's OpenSSL comes before the system's.
 
-A process of the second kind used to end by SIGSEGV: docs/adr/0010-puts-by-gnutls.md.
+A process of the second kind used to end by SIGSEGV: docs/adr/0013-puts-by-gnutls.md.
 """
 
 import json
