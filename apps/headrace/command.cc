@@ -76,6 +76,10 @@ void CommonOptions::AddTo(CLI::App* app) {
 
 void CommonOptions::AddOptionsTo(CLI::App* app) {
   app->add_option("--catalog", catalog, kCatalogHelp)->type_name("URI");
+  AddStorageTo(app);
+}
+
+void CommonOptions::AddStorageTo(CLI::App* app) {
   app->add_option("--storage-option", storage_options,
                   "how to reach the storage, as in region=eu-west-1; repeatable")
       ->type_name("KEY=VALUE")

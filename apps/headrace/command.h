@@ -52,6 +52,7 @@ Action AddRestore(CLI::App* app);
 Action AddVacuum(CLI::App* app);
 Action AddCopy(CLI::App* app);
 Action AddCatalog(CLI::App* app);
+Action AddCache(CLI::App* app);
 
 /// The catalog that is meant if none is named: $HEADRACE_CATALOG, else the user's own.
 /// Empty where there is no home folder.
@@ -71,6 +72,8 @@ struct CommonOptions {
   void AddTo(CLI::App* app);
   /// All but the URIs.
   void AddOptionsTo(CLI::App* app);
+  /// --storage-option and --json alone.
+  void AddStorageTo(CLI::App* app);
   Result<OpenOptions> ToOpenOptions() const;
   /// InvalidArgument unless one was given.
   Result<std::string> OneUri() const;

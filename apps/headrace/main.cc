@@ -30,8 +30,9 @@ int Run(int argc, char** argv) {
   app.require_subcommand(0, 1);  // none is told below, after arguments that are unknown
   app.footer(kFooter);
   std::vector<Action> actions;
-  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy,
-                    AddCompact, AddHistory, AddDiff, AddRestore, AddVacuum, AddCatalog}) {
+  for (auto* add :
+       {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy, AddCompact,
+        AddHistory, AddDiff, AddRestore, AddVacuum, AddCatalog, AddCache}) {
     actions.push_back(add(&app));
   }
   try {

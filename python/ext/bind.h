@@ -12,6 +12,7 @@
 
 namespace headrace::ext {
 
+void BindCache(nanobind::module_& m);
 void BindCatalog(nanobind::module_& m);
 void BindDataset(nanobind::module_& m);
 void BindImage(nanobind::module_& m);

@@ -12,6 +12,7 @@ NB_MODULE(_native, m) {
   headrace::ext::BindBatch(m);
   headrace::ext::BindSchema(m);
   headrace::ext::BindDataset(m);
+  headrace::ext::BindCache(m);
   headrace::ext::BindCatalog(m);
   headrace::ext::BindFeatures(m);
   headrace::ext::BindFilesystem(m);

@@ -81,7 +81,8 @@ std::ostream& operator<<(std::ostream& out, Fault fault) {
 
 void Faults::Forget() {
   counts_.clear();
-  calls_ = death_ = 0;
+  calls_ = death_ = other_at_ = 0;
+  other_ = nullptr;
   struck_ = armed_ = false;
 }
 
@@ -99,6 +100,13 @@ void Faults::ArmDeath(int64_t nth, Fault fault) {
   Forget();
   death_ = nth;
   fault_ = fault;
+}
+
+void Faults::ArmOther(int64_t nth, std::function<void()> other) {
+  std::lock_guard lock(mutex_);
+  Forget();
+  other_at_ = nth;
+  other_ = std::move(other);
 }
 
 void Faults::Disarm() {
@@ -121,7 +129,15 @@ std::map<std::pair<Operation, std::string>, int64_t> Faults::counts() const {
   return counts_;
 }
 
+std::function<void()> Faults::TakeOther() {
+  std::lock_guard lock(mutex_);
+  if (other_at_ == 0 || calls_ + 1 != other_at_) return nullptr;
+  other_at_ = 0;
+  return std::exchange(other_, nullptr);
+}
+
 Result<Faults::Strike> Faults::Enter(Operation operation, const std::string& path) {
+  if (const auto other = TakeOther()) other();
   Strike strike;
   {
     std::lock_guard lock(mutex_);
@@ -297,7 +313,11 @@ class FaultyFileSystem : public arrow::fs::FileSystem {
     return Status::NotImplemented("the faulty filesystem reads ranges only");
   }
   Status CreateDir(const std::string&, bool) override { return NoSuchCall(); }
-  Status DeleteDir(const std::string&) override { return NoSuchCall(); }
+  Status DeleteDir(const std::string& path) override {
+    ARROW_ASSIGN_OR_RAISE(auto strike, faults_->Enter(Operation::kDelete, path));
+    ARROW_RETURN_NOT_OK(filesystem_->DeleteDir(path));
+    return strike.Lost();
+  }
   Status DeleteDirContents(const std::string&, bool) override { return NoSuchCall(); }
   Status DeleteRootDirContents() override { return NoSuchCall(); }
   Status DeleteFile(const std::string& path) override {

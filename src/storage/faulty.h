@@ -9,6 +9,7 @@
 #include <atomic>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,7 +31,7 @@ enum class Operation : uint8_t {
   kWrite,   ///< Bytes to such a file.
   kClose,   ///< Its end, which makes it durable.
   kPut,     ///< `PutIfAbsent`.
-  kDelete,  ///< A file.
+  kDelete,  ///< A file, or a directory with all below it.
 };
 
 /// The `nth` (from 1) call of one kind on one path.
@@ -66,6 +67,9 @@ class Faults {
   /// Forgets what was counted; `fault` will become of the `nth` call of all, and all
   /// after it fail: to storage, the process that makes them has died there.
   void ArmDeath(int64_t nth, Fault fault);
+  /// Forgets what was counted; `other` is called before the `nth` call of all, as what
+  /// another process does between two calls of this one. It may arm anew.
+  void ArmOther(int64_t nth, std::function<void()> other);
   /// Forgets what was counted; nothing will be struck.
   void Disarm();
 
@@ -94,13 +98,17 @@ class Faults {
   void Forget();
   static bool IsPossible(Operation operation, Fault fault);
 
+  /// What is to come before the next call, once.
+  std::function<void()> TakeOther();
   /// Counts a call. Waits if it is to be late; an error if it is to fail.
   Result<Strike> Enter(Operation operation, const std::string& path);
 
   mutable std::mutex mutex_;
   std::map<std::pair<Operation, std::string>, int64_t> counts_;
   int64_t calls_ = 0;
-  int64_t death_ = 0;  // the call of all that is struck; 0: none
+  int64_t death_ = 0;     // the call of all that is struck; 0: none
+  int64_t other_at_ = 0;  // the call of all before which `other_` comes; 0: none
+  std::function<void()> other_;
   bool armed_ = false;
   bool lasting_ = false;
   bool struck_ = false;

@@ -314,6 +314,20 @@ Status Storage::Delete(const std::string& path) const {
   return KindOf(translated) == ErrorKind::kNotFound ? Status::OK() : translated;
 }
 
+Status Storage::DeleteDirectory(const std::string& path) const {
+  Status status;
+  // Where others write or delete below it meanwhile, a local disk gives up on the way.
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    status = Retried(retry_, path, [&] { return filesystem_->DeleteDir(path); });
+    if (status.ok()) return status;
+    // Not all systems say of a directory that it is not there.
+    auto info = Retried(retry_, path, [&] { return filesystem_->GetFileInfo(path); });
+    if (!info.ok()) break;
+    if (info->type() == arrow::fs::FileType::NotFound) return Status::OK();
+  }
+  return Translate(status, path);
+}
+
 Result<FileChange> Storage::ChangeOf(const FileEntry& file) const {
   auto info =
       Retried(retry_, file.path, [&] { return filesystem_->GetFileInfo(file.path); });

@@ -89,6 +89,9 @@ class Storage {
   Status Replace(const std::string& path, std::string_view bytes) const;
   /// Deletes a file; OK if it is not there.
   Status Delete(const std::string& path) const;
+  /// Deletes a directory and all below it; OK if it is not there. On object stores those
+  /// empty objects go that stand for directories.
+  Status DeleteDirectory(const std::string& path) const;
 
   /// Opens by path alone.
   Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenPath(
