@@ -22,7 +22,7 @@ import torch
 from pyspark.ml import Pipeline
 from pyspark.ml.feature import StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql.functions import col, dayofweek, make_date
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
@@ -74,12 +74,14 @@ def features(flights: DataFrame) -> DataFrame:
         "distance",
         "hour",
         "month",
-        F.dayofweek(F.make_date("year", "month", "day")).alias("weekday"),
-        (F.col("arr_delay") > LATE_MINUTES).cast("float").alias("late"),
+        dayofweek(make_date("year", "month", "day")).alias("weekday"),
+        (col("arr_delay") > LATE_MINUTES).cast("float").alias("late"),
     )
     pipeline = Pipeline(
         stages=[
-            StringIndexer(inputCols=NAMED, outputCols=[f"{name}_index" for name in NAMED]),
+            StringIndexer(
+                inputCols=NAMED, outputCols=[f"{name}_index" for name in NAMED]
+            ),
             VectorAssembler(
                 inputCols=[*MEASURED, *(f"{name}_index" for name in NAMED)],
                 outputCol="features",

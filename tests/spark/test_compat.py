@@ -2,13 +2,12 @@
 
 import io
 
+import headrace as hr
 import numpy as np
 import pytest
-from PIL import Image
-
-import headrace as hr
 from headrace.compat.petastorm import TransformSpec, edit_field
 from headrace.compat.petastorm.spark import SparkDatasetConverter, make_spark_converter
+from PIL import Image
 
 IMAGES = 24
 
@@ -44,7 +43,9 @@ def preprocess(content: bytes, size: int = 224) -> np.ndarray:
 
 def spec(size: int = 224) -> TransformSpec:
     def transform_rows(batch):
-        batch["features"] = batch["content"].map(lambda content: preprocess(content, size))
+        batch["features"] = batch["content"].map(
+            lambda content: preprocess(content, size)
+        )
         return batch.drop(labels=["content"], axis=1)
 
     return TransformSpec(
@@ -76,7 +77,9 @@ def test_a_keras_program_of_the_books_runs(spark, pictures, conf):
         metrics=["accuracy"],
     )
     with (
-        converter_train.make_tf_dataset(transform_spec=spec(), batch_size=4) as train_dataset,
+        converter_train.make_tf_dataset(
+            transform_spec=spec(), batch_size=4
+        ) as train_dataset,
         converter_val.make_tf_dataset(transform_spec=spec(), batch_size=4) as val_dataset,
     ):
         history = model.fit(
@@ -96,9 +99,12 @@ def test_a_keras_program_of_the_books_runs(spark, pictures, conf):
 
 def test_another_shape_than_the_field_says_is_an_error(pictures, conf):
     converter = make_spark_converter(pictures)
-    with pytest.raises(
-        ValueError, match=r"field features must be the shape \(224, 224, 3\)"
-    ), converter.make_tf_dataset(transform_spec=spec(size=100)):
+    with (
+        pytest.raises(
+            ValueError, match=r"field features must be the shape \(224, 224, 3\)"
+        ),
+        converter.make_tf_dataset(transform_spec=spec(size=100)),
+    ):
         pass
     converter.delete()
 
@@ -112,7 +118,9 @@ def test_torch_batches(spark, conf):
     assert [len(batch["id"]) for batch in batches] == [4, 4, 2]
     assert batches[0]["half"].dtype == torch.float32  # Petastorm's default
     assert batches[0]["pair"].shape == (4, 2)
-    assert sorted(torch.cat([batch["id"] for batch in batches]).tolist()) == list(range(10))
+    assert sorted(torch.cat([batch["id"] for batch in batches]).tolist()) == list(
+        range(10)
+    )
     with converter.make_torch_dataloader(batch_size=4, num_epochs=2) as loader:
         assert sum(len(batch["id"]) for batch in loader) == 20
         assert sum(len(batch["id"]) for batch in loader) == 20
@@ -129,7 +137,9 @@ def test_torch_batches(spark, conf):
 
 
 def test_what_a_transform_spec_makes_of_names():
-    both = TransformSpec(edit_fields=[edit_field("b", np.int64, ())], removed_fields=["c"])
+    both = TransformSpec(
+        edit_fields=[edit_field("b", np.int64, ())], removed_fields=["c"]
+    )
     assert both.columns(["a", "b", "c", "d"]) == ["a", "d", "b"]
     assert TransformSpec(selected_fields=["d", "a"]).columns(["a", "d"]) == ["d", "a"]
     with pytest.raises(ValueError, match="both given"):

@@ -9,13 +9,12 @@ import sys
 import threading
 from pathlib import Path
 
+import headrace as hr
 import numpy as np
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import functions as F
-
-import headrace as hr
 
 CONF = "headrace.spark.converter.parentCacheDirUrl"
 
@@ -129,7 +128,9 @@ def test_threads_that_convert_one_frame_at_once_get_one_table(spark, lake, cache
     df = spark.read.parquet(str(lake))
     made = []
     threads = [
-        threading.Thread(target=lambda: made.append(hr.spark.convert(df, cache_dir=cache)))
+        threading.Thread(
+            target=lambda: made.append(hr.spark.convert(df, cache_dir=cache))
+        )
         for _ in range(4)
     ]
     for thread in threads:

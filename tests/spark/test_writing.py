@@ -5,16 +5,17 @@ import decimal
 import time
 from pathlib import Path
 
+import headrace as hr
 import numpy as np
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-import headrace as hr
-
 
 def files_below(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+    )
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ def numbers(spark):
         F.when(~null, F.expr("date_add(date'2024-01-01', cast(id as int))")).alias("day"),
         F.when(~null, F.col("id").cast("decimal(20,3)")).alias("money"),
         F.when(~null, F.array(F.col("id"), F.lit(None), F.col("id") + 1)).alias("list"),
-        F.when(~null, F.struct(F.col("id").alias("a"), F.lit("b").alias("b"))).alias("pair"),
+        F.when(~null, F.struct(F.col("id").alias("a"), F.lit("b").alias("b"))).alias(
+            "pair"
+        ),
         F.when(~null, F.create_map(F.lit("k"), F.col("id"))).alias("map"),
     )
 
@@ -68,7 +71,9 @@ def test_modes(spark, tmp_path):
         hr.spark.write(some, uri)
     assert hr.spark.write(some, uri, mode="append").version == 1
     assert hr.open(uri).count_rows() == 20
-    files = len([name for name in files_below(tmp_path / "t") if name.endswith(".parquet")])
+    files = len(
+        [name for name in files_below(tmp_path / "t") if name.endswith(".parquet")]
+    )
     replaced = hr.spark.write(spark.range(3), uri, mode="overwrite").to_dict()
     assert replaced["files_replaced"] == files
     assert hr.open(uri).count_rows() == 3
@@ -87,7 +92,9 @@ def test_partitions_and_order(spark, tmp_path):
         "part=2",
     }
     for part in range(3):
-        keys = hr.open(tmp_path / "p").where(f"part = {part}").to_arrow()["key"].to_pylist()
+        keys = (
+            hr.open(tmp_path / "p").where(f"part = {part}").to_arrow()["key"].to_pylist()
+        )
         assert keys == sorted(-i for i in range(100) if i % 3 == part)
     hr.spark.write(frame, str(tmp_path / "s"), sort_by=["key"])
     assert hr.open(tmp_path / "s").to_arrow()["key"].to_pylist() == list(range(-99, 1))
@@ -97,7 +104,9 @@ def test_partitions_and_order(spark, tmp_path):
 
 def test_empty_frames_have_columns(spark, tmp_path):
     hr.spark.write(spark.range(0), str(tmp_path / "a"))
-    hr.spark.write(spark.createDataFrame([], "a int, b array<float>"), str(tmp_path / "b"))
+    hr.spark.write(
+        spark.createDataFrame([], "a int, b array<float>"), str(tmp_path / "b")
+    )
     hr.spark.write(spark.range(5).repartition(7), str(tmp_path / "c"))
     assert hr.open(tmp_path / "a").count_rows() == 0
     assert hr.open(tmp_path / "b").schema.names == ["a", "b"]
@@ -167,9 +176,13 @@ def test_tensors_and_images_go_both_ways(spark, tmp_path):
     ]
     frame = spark.createDataFrame([as_row(one) for one in values], as_row.spark_schema)
     hr.spark.write(frame, str(tmp_path / "t"), schema=schema)
-    with hr.open(tmp_path / "t").nulls({"matrix": hr.fill(-1)}).ragged(
-        {"ragged": hr.pad(0)}
-    ).select("i", "matrix", "ragged").loader(batch_size=10, shuffle=False) as loader:
+    with (
+        hr.open(tmp_path / "t")
+        .nulls({"matrix": hr.fill(-1)})
+        .ragged({"ragged": hr.pad(0)})
+        .select("i", "matrix", "ragged")
+        .loader(batch_size=10, shuffle=False) as loader
+    ):
         batch = next(iter(loader))
     assert batch["matrix"].shape == (10, 2, 3)
     assert batch["matrix"][2, 0, 0] == 2
@@ -225,7 +238,10 @@ def test_options_of_the_source(spark, tmp_path):
     read = spark.read.format("headrace").option("version", "0")
     assert read.load(uri).count() == 100
     assert read.option("columns", "twice").load(uri).columns == ["twice"]
-    assert read.option("where", "twice >= 190").option("partitions", "1").load(uri).count() == 5
+    assert (
+        read.option("where", "twice >= 190").option("partitions", "1").load(uri).count()
+        == 5
+    )
     frame.write.format("headrace").mode("overwrite").save(uri)
     assert hr.open(uri).count_rows() == 100
     with pytest.raises(PySparkException, match='no option "colums"'):
@@ -251,7 +267,10 @@ def test_reading_is_split_by_row_groups(spark, tmp_path):
     frame = hr.spark.read(spark, str(tmp_path / "t"))
     parts = frame.rdd.getNumPartitions()
     assert parts > 4
-    assert hr.spark.read(spark, str(tmp_path / "t"), partitions=3).rdd.getNumPartitions() == 3
+    assert (
+        hr.spark.read(spark, str(tmp_path / "t"), partitions=3).rdd.getNumPartitions()
+        == 3
+    )
     assert frame.agg(F.sum("x")).first()[0] == sum(range(200_000))
     few = hr.spark.read(spark, str(tmp_path / "t"), where="x >= 199990")
     assert few.rdd.getNumPartitions() == 1
@@ -268,4 +287,8 @@ def test_vectors_for_spark_ml(spark, tmp_path):
     hr.write({"v": np.arange(6, dtype="float32").reshape(3, 2)}, tmp_path / "t")
     frame = hr.spark.read(spark, str(tmp_path / "t"), vectors=["v"])
     assert frame.schema["v"].dataType.typeName() == "vectorudt"
-    assert [row.v.toArray().tolist() for row in frame.collect()] == [[0, 1], [2, 3], [4, 5]]
+    assert [row.v.toArray().tolist() for row in frame.collect()] == [
+        [0, 1],
+        [2, 3],
+        [4, 5],
+    ]

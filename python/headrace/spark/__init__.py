@@ -7,8 +7,10 @@
 ...         step(batch["features"], batch["label"])
 """
 
+from ._convert import convert
 from ._reading import read
 from ._rows import Rows, rows
 from ._writing import write
+from .converter import Converter
 
-__all__ = ["Rows", "read", "rows", "write"]
+__all__ = ["Converter", "Rows", "convert", "read", "rows", "write"]

@@ -126,7 +126,9 @@ class StoredColumns:
                     stored = _as_declared(stored, declared[column.name])
             fields.append(pa.field(column.name, stored, column.nullable))
         return cls(
-            pa.schema(fields), Schema(list(declared.values())) if declared else None, dense
+            pa.schema(fields),
+            Schema(list(declared.values())) if declared else None,
+            dense,
         )
 
     def convert(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -169,7 +171,9 @@ def _arrow_type(
         # Spark fills rows that are null as a whole with nulls, also in fields without.
         return pa.struct(
             [
-                pa.field(one.name, _arrow_type(one.dataType, floats, f"{name}.{one.name}"))
+                pa.field(
+                    one.name, _arrow_type(one.dataType, floats, f"{name}.{one.name}")
+                )
                 for one in kind
             ]
         )
@@ -206,7 +210,9 @@ def _as_declared(stored: pa.DataType, declared: Field) -> pa.DataType:
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
     )
 
 

@@ -2,14 +2,12 @@
 
 import contextlib
 import functools
-import json
 import logging
 import os
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -241,9 +239,7 @@ def _find(
     return _describe(cache, identity.key, lease, storage), lease
 
 
-def _describe(
-    cache: Cache, key: str, lease: Lease, storage: Mapping[str, str]
-) -> _Made:
+def _describe(cache: Cache, key: str, lease: Lease, storage: Mapping[str, str]) -> _Made:
     """Return what a table of another driver's is."""
     dataset = opening.open(lease.uri, storage_options=storage)
     groups = int(dataset.explain().to_dict()["row_groups"])

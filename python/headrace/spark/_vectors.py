@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ..errors import InvalidArgument
+
 __all__ = ["dense_lists", "vector_size"]
 
 _SPARSE = 0
@@ -38,6 +40,8 @@ def dense_lists(vectors: pa.StructArray) -> pa.Array:
         places = np.arange(len(given)) - first
         of_sparse = sparse[rows]
         places[of_sparse] = indices.flatten().to_numpy(zero_copy_only=False)
+        if np.any((places < 0) | (places >= lengths[rows])):
+            raise InvalidArgument("a sparse vector has an index outside of its size")
         flat[offsets[rows] + places] = given
         whole = pa.array(flat)
     else:
@@ -50,7 +54,8 @@ def dense_lists(vectors: pa.StructArray) -> pa.Array:
 
 def _numbers(array: pa.Array) -> npt.NDArray[Any]:
     """Return numbers, 0 for nulls."""
-    return array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    found = array.fill_null(0).to_numpy(zero_copy_only=False)
+    return np.asarray(found, np.int64)
 
 
 def _lengths(lists: pa.Array) -> npt.NDArray[np.int64]:

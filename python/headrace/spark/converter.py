@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,9 +12,6 @@ from .. import opening
 from ..dataset import Dataset
 from ..errors import NotFound
 from ..loader import Loader
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 __all__ = ["Converter"]
 
@@ -99,7 +96,7 @@ class Converter:
             )
         return made
 
-    def to_tf(self, **options: Any) -> "tf.data.Dataset":
+    def to_tf(self, **options: Any) -> Any:
         """Return a `tf.data.Dataset` of batches, each a dict of tensors.
 
         Parameters

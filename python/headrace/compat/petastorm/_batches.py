@@ -86,5 +86,3 @@ class Batches:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-

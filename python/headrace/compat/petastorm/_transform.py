@@ -74,7 +74,9 @@ class TransformSpec:
         """Return the names of the result's columns, those of the rows being `names`."""
         edited = [column.name for column in self.edit_fields]
         left = [
-            name for name in names if name not in edited and name not in self.removed_fields
+            name
+            for name in names
+            if name not in edited and name not in self.removed_fields
         ]
         left += [name for name in edited if name not in self.removed_fields]
         if self.selected_fields is None:
@@ -111,7 +113,9 @@ def transformed(
             f"the transform function returned {len(result)} rows for {rows}: expected as many"
         )
     return {
-        name: _edited(result[name], edited[name]) if name in edited else _plain(name, result)
+        name: _edited(result[name], edited[name])
+        if name in edited
+        else _plain(name, result)
         for name in names
     }
 
@@ -139,7 +143,7 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _plain(name: str, frame: "pandas.DataFrame") -> npt.NDArray[Any]:
-    values = frame[name].to_numpy()
+    values: npt.NDArray[Any] = frame[name].to_numpy()
     if values.dtype == object and len(values) and isinstance(values[0], np.ndarray):
         return _stack(name, list(values))
     return values

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import InvalidArgument
 from ...spark import Converter, convert
 from ._batches import Batches
-from ._transform import Columns, TransformSpec
+from ._transform import TransformSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -261,7 +262,9 @@ class _TfContext:
                 yield row(*(_for_tf(batch[name]) for name in batches.names))
 
         made = tf.data.Dataset.from_generator(rows, output_signature=signature)
-        return made.prefetch(tf.data.AUTOTUNE if self._prefetch is None else self._prefetch)
+        return made.prefetch(
+            tf.data.AUTOTUNE if self._prefetch is None else self._prefetch
+        )
 
     def __exit__(self, *error: object) -> None:
         self._batches.close()
@@ -271,7 +274,7 @@ class _TorchContext:
     def __init__(self, opened: Callable[[], Batches]) -> None:
         self._opened = opened
 
-    def __enter__(self) -> "Iterable[dict[str, torch.Tensor]]":
+    def __enter__(self) -> "Iterable[dict[str, Any]]":
         self._batches = self._opened()
         return _TorchBatches(self._batches)
 
@@ -285,18 +288,18 @@ class _TorchBatches:
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
 
-    def __iter__(self) -> "Iterator[dict[str, torch.Tensor | list[Any]]]":
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self._batches:
             yield {name: _for_torch(name, values) for name, values in batch.items()}
 
 
-def _for_tf(values: Columns | Any) -> Any:
+def _for_tf(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return an array as TensorFlow has a type for it, as Petastorm does."""
     if values.dtype.kind == "M":
         return values.astype("datetime64[ns]").astype(np.int64)
     if values.dtype.kind in "OU":
         return np.asarray([_text(value) for value in values], dtype=object)
-    return values.astype(_PROMOTED.get(values.dtype, values.dtype), copy=False)
+    return _promoted(values)
 
 
 def _for_torch(name: str, values: Any) -> "torch.Tensor | list[Any]":
@@ -311,11 +314,10 @@ def _for_torch(name: str, values: Any) -> "torch.Tensor | list[Any]":
                 "DataFrame"
             )
         return list(values)
-    kind = np.dtype(np.uint8) if values.dtype == bool else _PROMOTED.get(values.dtype)
-    return torch.as_tensor(np.ascontiguousarray(values, dtype=kind))
-
-
-_PROMOTED = {np.dtype(np.uint16): np.dtype(np.int32), np.dtype(np.uint32): np.dtype(np.int64)}
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    values = _promoted(values)
+    return torch.as_tensor(np.ascontiguousarray(values))
 
 
 def _text(value: Any) -> str | bytes:
@@ -325,3 +327,12 @@ def _text(value: Any) -> str | bytes:
             "the DataFrame"
         )
     return value if isinstance(value, str | bytes) else str(value)
+
+
+def _promoted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return numbers that the frameworks lack as the next wider ones, as Petastorm does."""
+    if values.dtype == np.uint16:
+        return values.astype(np.int32)
+    if values.dtype == np.uint32:
+        return values.astype(np.int64)
+    return values
