@@ -255,10 +255,9 @@ df = spark.read.parquet(sys.argv[1])
 converter = hr.spark.convert(df, cache_dir=sys.argv[2], keep="keep" in sys.argv)
 print(converter.uri, flush=True)
 if "stop" in sys.argv:
-    import time
-    from pathlib import Path
+    import os, time
     spark.stop()
-    while any(p.is_file() for p in Path(converter.uri).rglob("*")):
+    while any(names for _, _, names in os.walk(converter.uri)):
         time.sleep(0.05)
 if "wait" in sys.argv:
     sys.stdin.read()

@@ -242,7 +242,7 @@ def _find(
 def _describe(cache: Cache, key: str, lease: Lease, storage: Mapping[str, str]) -> _Made:
     """Return what a table of another driver's is."""
     dataset = opening.open(lease.uri, storage_options=storage)
-    groups = int(dataset.explain().to_dict()["row_groups"])
+    groups = int(dataset.explain().to_dict()["after"]["row_groups"])
     assert dataset.version is not None
     return _Made(cache, key, dataset.version, dataset.count_rows(), groups)
 
