@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "cache/test_cache.h"
 #include "storage/faulty.h"
+#include "tests/cpp/caches.h"
 
 namespace headrace::cache {
 namespace {

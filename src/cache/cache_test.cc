@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "cache/test_cache.h"
 #include "storage/faulty.h"
 #include "storage/system.h"
+#include "tests/cpp/caches.h"
 
 namespace headrace::cache {
 namespace {

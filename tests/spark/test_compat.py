@@ -126,7 +126,9 @@ def test_torch_batches(spark, conf):
         assert sum(len(batch["id"]) for batch in loader) == 20
         assert sum(len(batch["id"]) for batch in loader) == 20
     converter.delete()
-    converter = make_spark_converter(spark.range(16))  # as many as the loader has streams, twice
+    converter = make_spark_converter(
+        spark.range(16)
+    )  # as many as the loader has streams, twice
     halves = []
     for shard in range(2):
         with converter.make_torch_dataloader(
