@@ -30,7 +30,9 @@ python bench/images/images.py
 python bench/writing/writing.py
 python bench/versions/versions.py
 python bench/storage/s3.py
+python bench/spark/converting.py
 if [[ ${PEERS:-} == 1 ]]; then
   python bench/peers/peers.py
+  python bench/spark/converting.py --petastorm
   python bench/images/images.py --only pillow torchvision petastorm dali spdl
 fi
