@@ -13,6 +13,7 @@ namespace {
 
 struct CacheOptions {
   CommonOptions common;
+  std::string uri;
   std::vector<std::string> directories;
   bool force = false;
   bool dry_run = false;
@@ -23,8 +24,7 @@ using Cache = std::shared_ptr<TableCache>;
 
 Result<Cache> OpenCache(const CacheOptions& options) {
   ARROW_ASSIGN_OR_RAISE(const OpenOptions open, options.common.ToOpenOptions());
-  ARROW_ASSIGN_OR_RAISE(const std::string uri, options.common.OneUri());
-  return TableCache::Open(uri, open.storage_options);
+  return TableCache::Open(options.uri, open.storage_options);
 }
 
 // "in use by host 12 (application), kept"
@@ -96,11 +96,10 @@ CLI::App* AddCommand(CLI::App* parent, const char* name, const char* what,
                      const Options& options) {
   CLI::App* command = parent->add_subcommand(name, what);
   command
-      ->add_option("URI", options->common.uris,
+      ->add_option("URI", options->uri,
                    "the cache directory: a path, or file://, s3://, gs://, abfs://, "
                    "hdfs://")
-      ->required()
-      ->expected(1);
+      ->required();
   options->common.AddStorageTo(command);
   return command;
 }

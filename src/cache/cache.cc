@@ -271,7 +271,9 @@ Status TableCache::Heartbeat(const CachedTable& table) const {
   ARROW_ASSIGN_OR_RAISE(const auto before, files.Read(path));
   if (before) {
     const LeaseRecord record{table.owner, cache::Process::This(), cache::NowMs()};
-    return files.storage().Replace(path, record.ToJson());
+    const Status renewed = files.storage().Replace(path, record.ToJson());
+    // NotFound: as for PutLease.
+    if (renewed.ok() || KindOf(renewed) != ErrorKind::kNotFound) return renewed;
   }
   // It was taken for dead: as with a table that is found.
   ARROW_ASSIGN_OR_RAISE(const bool leased, impl_->Take(table));

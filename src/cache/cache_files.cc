@@ -9,6 +9,8 @@
 namespace headrace::cache {
 namespace {
 
+constexpr int kReads = 3;
+
 bool IsBelow(std::string_view path, std::string_view folder) {
   return path.size() > folder.size() && path.starts_with(folder) &&
          path[folder.size()] == '/';
@@ -80,10 +82,20 @@ StoreClock CacheFiles::MakeClock() const {
 }
 
 Result<std::optional<std::string>> CacheFiles::Read(const std::string& path) const {
-  auto bytes = storage_->ReadAll(path);
-  if (bytes.ok()) return (*bytes)->ToString();
-  if (KindOf(bytes.status()) == ErrorKind::kNotFound) return std::nullopt;
-  return bytes.status();
+  Status status;
+  // A file that goes, or is written anew, while it is read fails in words of the
+  // storage's own: some say that it was closed.
+  for (int attempt = 0; attempt < kReads; ++attempt) {
+    auto bytes = storage_->ReadAll(path);
+    if (bytes.ok()) return (*bytes)->ToString();
+    status = bytes.status();
+    if (KindOf(status) == ErrorKind::kNotFound) return std::nullopt;
+    const auto change = storage_->ChangeOf({path, "", 0, 0});
+    if (!change.ok() && KindOf(change.status()) == ErrorKind::kNotFound) {
+      return std::nullopt;
+    }
+  }
+  return status;
 }
 
 Result<std::optional<KeyRecord>> CacheFiles::ReadKey(const std::string& key) const {

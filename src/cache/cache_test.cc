@@ -11,7 +11,7 @@
 
 #include "storage/faulty.h"
 #include "storage/system.h"
-#include "tests/cpp/caches.h"
+#include "tests/cpp/cached_tables.h"
 
 namespace headrace::cache {
 namespace {

@@ -1,11 +1,13 @@
 #include "storage/faulty.h"
 
 #include <arrow/buffer.h>
+#include <arrow/io/file.h>
 #include <arrow/io/interfaces.h>
 #include <arrow/util/io_util.h>
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -43,6 +45,26 @@ std::string_view NameOf(Operation operation) {
       return "delete";
   }
   return "?";
+}
+
+Result<std::shared_ptr<arrow::io::OutputStream>> CreateUnsynced(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  ARROW_ASSIGN_OR_RAISE(auto file, arrow::io::FileOutputStream::Open(path));
+  return file;
+}
+
+Result<bool> PutUnsynced(const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".put";
+  ARROW_ASSIGN_OR_RAISE(auto file, CreateUnsynced(temporary));
+  ARROW_RETURN_NOT_OK(file->Write(bytes));
+  ARROW_RETURN_NOT_OK(file->Close());
+  std::error_code error;
+  std::filesystem::create_hard_link(temporary, path, error);
+  std::filesystem::remove(temporary);
+  if (!error) return true;
+  if (error == std::errc::file_exists) return false;
+  return Status::IOError(path, ": ", error.message());
 }
 
 bool Writes(Operation operation) { return operation >= Operation::kCreate; }
@@ -357,8 +379,12 @@ class FaultySystem {
  public:
   static Result<System> Make(const std::string& path,
                              const std::shared_ptr<Faults>& faults,
-                             const RetryPolicy& retry) {
+                             const RetryPolicy& retry, bool synced) {
     ARROW_ASSIGN_OR_RAISE(System system, MakeLocal(path, {}));
+    if (!synced) {
+      system.create = CreateUnsynced;
+      system.put_if_absent = PutUnsynced;
+    }
     system.filesystem = MakeFaulty(std::move(system.filesystem), faults);
     system.display_prefix = kScheme;
     system.retry = retry;
@@ -377,11 +403,11 @@ class FaultySystem {
   }
 };
 
-void InstallFaulty(const std::shared_ptr<Faults>& faults, const RetryPolicy& retry) {
-  AddScheme("faulty",
-            [faults, retry](const std::string& uri, const OptionMap&) -> Result<System> {
-              return FaultySystem::Make(uri.substr(kScheme.size()), faults, retry);
-            });
+void InstallFaulty(const std::shared_ptr<Faults>& faults, const RetryPolicy& retry,
+                   bool synced) {
+  AddScheme("faulty", [=](const std::string& uri, const OptionMap&) -> Result<System> {
+    return FaultySystem::Make(uri.substr(kScheme.size()), faults, retry, synced);
+  });
 }
 
 }  // namespace headrace::storage

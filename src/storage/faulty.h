@@ -123,8 +123,9 @@ std::shared_ptr<arrow::fs::FileSystem> MakeFaulty(
 
 /// From here on, `faulty:///path` is the local file /path, seen through `faults`, and
 /// reads that fail in passing are made again as `retry` has it: never, unless it is
-/// given.
+/// given. If not `synced`, a power cut would take back what is written: for tests that
+/// write many thousand files.
 void InstallFaulty(const std::shared_ptr<Faults>& faults,
-                   const RetryPolicy& retry = {.attempts = 1});
+                   const RetryPolicy& retry = {.attempts = 1}, bool synced = true);
 
 }  // namespace headrace::storage

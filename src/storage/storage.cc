@@ -320,6 +320,7 @@ Status Storage::DeleteDirectory(const std::string& path) const {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     status = Retried(retry_, path, [&] { return filesystem_->DeleteDir(path); });
     if (status.ok()) return status;
+    if (KindOf(Translate(status, path)) == ErrorKind::kNotFound) return Status::OK();
     // Not all systems say of a directory that it is not there.
     auto info = Retried(retry_, path, [&] { return filesystem_->GetFileInfo(path); });
     if (!info.ok()) break;

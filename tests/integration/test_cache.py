@@ -158,7 +158,7 @@ def test_makers_at_once_end_with_one_table_and_a_kill_leaves_what_is_collected(p
 
 
 def test_ls_shows_tables_and_their_users(place, run):
-    assert run("cache", "ls", place.uri, *place.flags).stdout == "0 tables, 0 bytes\n"
+    assert run("cache", "ls", place.uri, *place.flags).stdout == "0 tables, 0 B\n"
     assert run("cache", "ls", place.uri, "--json", *place.flags).stdout == "[]\n"
     used, kept, begun = make(place, "a"), make(place, "b"), make(place, None)
     place.cache().keep(kept)
@@ -199,7 +199,7 @@ def test_rm_refuses_what_is_in_use_without_force(place, run):
 
 def test_gc_deletes_what_a_killed_process_left(place, run):
     assert run("cache", "gc", place.uri, *place.flags).stdout == (
-        "0 tables, 0 bytes, and 0 other files deleted\n"
+        "0 tables, 0 B, and 0 other files deleted\n"
     )
     maker = start_maker(place)
     maker.stdout.readline()

@@ -9,6 +9,7 @@
 #include <headrace/dataset.h>
 #include <headrace/write.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -76,6 +77,14 @@ class CacheTest : public ::testing::Test {
     EXPECT_EQ((*read)->num_rows(), kRows);
   }
 
+  /// No file.
+  void ExpectNoFileLeft() const {
+    auto left = Below(parent_);
+    std::erase_if(left, [&](const std::string& path) {
+      return std::filesystem::is_directory(parent_ + "/" + path);
+    });
+    EXPECT_EQ(left, std::vector<std::string>());
+  }
   /// No file, and no directory but that of keys.
   void ExpectNothingLeft() const {
     auto left = Below(parent_);
