@@ -10,17 +10,26 @@ os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 ZONE = "Europe/Berlin"  # not UTC, so that what forgets the zone is found
+OPTIONS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "768m",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.session.timeZone": ZONE,
+}
 
 
 def builder(master: str = "local[2]") -> Any:
-    return (
-        SparkSession.builder.master(master)
-        .appName("headrace tests")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.memory", "768m")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.session.timeZone", ZONE)
-    )
+    return SparkSession.builder.master(master).appName("headrace tests").config(map=OPTIONS)
+
+
+def connect_builder(url: str = "local[2]") -> Any:
+    """Of Spark Connect; "local" starts a server in this process' JVM, on a free port."""
+    # Whatever its value; "1" would also have the launcher look for Spark's sources.
+    os.environ["SPARK_TESTING"] = "ports"
+    options = {"spark.sql.session.timeZone": ZONE}
+    if url.startswith("local"):
+        options |= {**OPTIONS, "spark.connect.grpc.binding.address": "127.0.0.1"}
+    return SparkSession.builder.remote(url).config(map=options)

@@ -273,7 +273,10 @@ def _materialise(
         key = shared or uuid.uuid4().hex
         lease.publish(key)
     except BaseException:
-        lease.release()
+        try:
+            lease.release()
+        except HeadraceError as error:  # it is tried again at exit
+            _log.warning("%s was not released: %s", lease.uri, error)
         raise
     if lease.directory != place:  # another driver was faster
         made = _describe(cache, key, lease, storage)

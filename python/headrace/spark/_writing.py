@@ -1,6 +1,8 @@
 """Writing a DataFrame as a table: Spark's tasks stage files, the driver commits them."""
 
+import logging
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +17,13 @@ from ..schema import Schema
 from ..writing import WriteSummary
 from ._advice import advise
 from ._columns import StoredColumns
-from .source import TASK_MEMORY, stage
+from .source import LATE_FILES_S, TASK_MEMORY, stage
 
 __all__ = ["write", "write_columns"]
 
 _STAGED = "staged string"
+
+_log = logging.getLogger("headrace.spark")
 
 
 def write(
@@ -43,8 +47,9 @@ def write(
 
     Each task hands its rows as Arrow batches to the C++ writer, which writes files below
     the table; the driver commits them as one version. A task that Spark runs twice, or
-    that fails, adds no row; if the job fails, what was written is deleted. No connector of
-    Hadoop's is needed for any storage that Headrace knows.
+    that fails, adds no row; if the job fails, what was written is deleted, and seconds later
+    what tasks still wrote that Spark had given up. No connector of Hadoop's is needed for
+    any storage that Headrace knows.
 
     Parameters
     ----------
@@ -125,7 +130,7 @@ def write_columns(
     try:
         found = df.mapInArrow(task, _STAGED).collect()
     except BaseException as error:
-        planned.discard()
+        _discard(planned)
         ours = _ours(error)
         if ours is None:
             raise
@@ -136,6 +141,22 @@ def write_columns(
     summary = planned.commit(texts)
     advise(summary, [planned.bytes_of(text) for text in texts])
     return summary
+
+
+def _discard(planned: StagedWrite) -> None:
+    """Delete what was staged, and once more when tasks that were given up have ended.
+
+    What fails is logged: the cause of it all is what is raised.
+    """
+
+    def delete() -> None:
+        try:
+            planned.discard()
+        except errors.HeadraceError as error:
+            _log.warning("files of a write that failed may be left: %s", error)
+
+    delete()
+    threading.Timer(LATE_FILES_S, delete).start()
 
 
 @dataclass

@@ -4,6 +4,7 @@ Spark finds it by itself where Headrace is installed (module `pyspark_headrace`)
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from ..errors import InvalidArgument, Unsupported
 from ._columns import StoredColumns
 from ._types import spark_schema, to_spark
 
-__all__ = ["TASK_MEMORY", "HeadraceSource", "stage"]
+__all__ = ["LATE_FILES_S", "TASK_MEMORY", "HeadraceSource", "stage"]
 
 _READ_OPTIONS = {"path", "version", "as_of", "columns", "where", "partitions"}
 _WRITE_OPTIONS = {
@@ -47,6 +48,9 @@ _INTEGERS = {
 }
 _STORAGE = "storage."
 TASK_MEMORY = 512 << 20
+# After a job has failed, tasks may write until Spark ends their Python, 2 s after it gave
+# them up (spark.python.task.killTimeout).
+LATE_FILES_S = 3.0
 _ALL = -1
 
 
@@ -155,6 +159,8 @@ class _Writer(datasource.DataSourceArrowWriter):
         self._write.commit(texts)
 
     def abort(self, messages: list[datasource.WriterCommitMessage | None]) -> None:
+        self._write.discard()
+        time.sleep(LATE_FILES_S)  # here: the process ends with this call
         self._write.discard()
 
 
