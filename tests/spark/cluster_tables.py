@@ -67,7 +67,9 @@ def an_executor_is_killed(spark, folder, write):
     def rows(batches):
         for count, batch in enumerate(batches):
             if count == 30 and batch.column(0)[0].as_py() >= ROWS // 2 and claim(first):
-                while len(files_of_tasks(table)) < known + 2:  # that of the other task, too
+                while (
+                    len(files_of_tasks(table)) < known + 2
+                ):  # that of the other task, too
                     time.sleep(0.01)
                 executor = parent(os.getppid())  # of the daemon that forks such as this
                 command = Path(f"/proc/{executor}/cmdline").read_text()

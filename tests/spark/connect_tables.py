@@ -17,7 +17,6 @@ import sessions
 from listing import files_below
 from pyspark.errors import PySparkException
 from pyspark.ml.linalg import Vectors
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 
@@ -81,8 +80,9 @@ def frames_become_batches_once(spark, folder, cache):
     assert [len(batch["id"]) for batch in batches] == [30, 30, 30, 10]
     assert sorted(np.concatenate([batch["id"] for batch in batches])) == list(range(100))
 
-    called, called_again = converted(rows().select(plus("id").alias("n"))), converted(
-        rows().select(plus("id").alias("n"))
+    called, called_again = (
+        converted(rows().select(plus("id").alias("n"))),
+        converted(rows().select(plus("id").alias("n"))),
     )
     assert called_again.uri == called.uri
     assert sorted(called.dataset().to_arrow()["n"].to_pylist()) == list(range(1, 101))

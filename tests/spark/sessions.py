@@ -22,7 +22,9 @@ OPTIONS = {
 
 
 def builder(master: str = "local[2]") -> Any:
-    return SparkSession.builder.master(master).appName("headrace tests").config(map=OPTIONS)
+    return (
+        SparkSession.builder.master(master).appName("headrace tests").config(map=OPTIONS)
+    )
 
 
 def connect_builder(url: str = "local[2]") -> Any:

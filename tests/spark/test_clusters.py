@@ -46,7 +46,13 @@ def cluster(tmp_path_factory):
     url = f"spark://{servers.HOST}:{port}"
     processes = [
         start(
-            "Master", folder / "master", servers.HOST, "--port", port, "--webui-port", page
+            "Master",
+            folder / "master",
+            servers.HOST,
+            "--port",
+            port,
+            "--webui-port",
+            page,
         )
     ]
     for host, own_page in zip(WORKERS, pages, strict=True):
