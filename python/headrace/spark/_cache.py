@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .. import _native
 from ..errors import Conflict, HeadraceError
 
-__all__ = ["Cache", "CacheReport", "Lease", "release_all"]
+__all__ = ["Cache", "CacheReport", "Lease"]
 
 _log = logging.getLogger("headrace.spark")
 
@@ -37,10 +37,7 @@ class Lease:
     Thread-safe. In a process that was forked off it is nobody's, and `release` does nothing.
     """
 
-    def __init__(
-        self, cache: _native.TableCache, table: _native.CachedTable, application_id: str
-    ) -> None:
-        self.application_id = application_id
+    def __init__(self, cache: _native.TableCache, table: _native.CachedTable) -> None:
         self._cache = cache
         self._table = table
         self._pid = os.getpid()
@@ -227,14 +224,12 @@ class Cache:
 
     def begin(self, application: str, application_id: str) -> Lease:
         """Make a place for a table that is to be written now, leased to this process."""
-        return self._lease(
-            self._native.begin(application, application_id), application_id
-        )
+        return self._lease(self._native.begin(application, application_id))
 
     def find(self, key: str, application: str, application_id: str) -> Lease | None:
         """Lease the table that was published by a key, if there is one."""
         table = self._native.find(key, application, application_id)
-        return None if table is None else self._lease(table, application_id)
+        return None if table is None else self._lease(table)
 
     def collect(self, *, dry_run: bool = False) -> CacheReport:
         """Delete what nobody uses and nobody keeps, as what a kill left.
@@ -247,12 +242,7 @@ class Cache:
         found = json.loads(self._native.collect(dry_run=dry_run))
         return CacheReport(**{**found, "directories": tuple(found["directories"])})
 
-    def _lease(self, table: _native.CachedTable, application_id: str) -> Lease:
-        lease = Lease(self._native, table, application_id)
+    def _lease(self, table: _native.CachedTable) -> Lease:
+        lease = Lease(self._native, table)
         _leases.add(lease)
         return lease
-
-
-def release_all(application_id: str) -> None:
-    """Release the leases of a Spark application that stops; what fails is logged."""
-    _leases.release(lambda lease: lease.application_id == application_id)

@@ -1,7 +1,6 @@
 """convert: a DataFrame as a table, materialised once."""
 
 import contextlib
-import functools
 import logging
 import os
 import threading
@@ -14,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from .. import _validate, catalogs, opening
 from ..errors import HeadraceError, InvalidArgument
 from ..schema import Schema
-from ._cache import Cache, Lease, release_all
+from ._cache import Cache, Lease
 from ._columns import StoredColumns
 from ._plan import PlanIdentity, SessionPlans, identify
 from ._stop import when_stopped
@@ -194,7 +193,8 @@ def convert(
         lease.keep()
         if name is not None:
             catalogs.catalog().add(name, lease.uri)
-    when_stopped(session, functools.partial(release_all, lease.application_id))
+    # By lease: sessions of one Spark Connect server have one application.
+    when_stopped(session, lease.release)
     return Converter(
         lease.uri, made.version, made.rows, made.row_groups, storage, lease.release
     )

@@ -225,6 +225,8 @@ def _observed(df: Any, options: Mapping[str, str], reason: str) -> PlanIdentity:
         str(df.sparkSession.conf.get("spark.sql.session.timeZone")),
     ]
     parts += [str(df.sparkSession.conf.get("spark.sql.ansi.enabled"))]
+    # Spark compares no plans of two sessions.
+    parts.append(getattr(df.sparkSession, "session_id", ""))
     parts += _files(df)
     return PlanIdentity("session", _key(parts, options), reason, exact=False)
 
