@@ -101,9 +101,11 @@ def frames_become_batches_once(spark, folder, cache):
         one.delete()
 
     vectors = [(0, Vectors.dense([1.0, 2.0])), (1, Vectors.sparse(2, [1], [5.0]))]
-    with converted(spark.createDataFrame(vectors, ["id", "v"])) as converter:
-        with converter.loader(batch_size=2, shuffle=False) as loader:
-            batch = next(iter(loader))
+    with (
+        converted(spark.createDataFrame(vectors, ["id", "v"])) as converter,
+        converter.loader(batch_size=2, shuffle=False) as loader,
+    ):
+        batch = next(iter(loader))
     assert batch["v"][np.argsort(batch["id"])].tolist() == [[1.0, 2.0], [0.0, 5.0]]
     with converted(spark.range(0)) as converter:
         assert len(converter) == 0
