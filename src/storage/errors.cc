@@ -1,6 +1,9 @@
 #include "storage/errors.h"
 
+#include <arrow/util/io_util.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <initializer_list>
 #include <string_view>
 
@@ -28,6 +31,10 @@ std::string WithoutPath(std::string text, const std::string& path) {
 }  // namespace
 
 ErrorKind KindOfStorage(const Status& status, const std::string& path) {
+  const int number = arrow::internal::ErrnoFromStatus(status);
+  if (number == ENOSPC || number == EDQUOT || number == EFBIG) {
+    return ErrorKind::kResourceExhausted;
+  }
   const std::string text = WithoutPath(status.message(), path);
   if (Mentions(text, {"ACCESS_DENIED", "AccessDenied", "InvalidAccessKeyId",
                       "INVALID_ACCESS_KEY_ID", "SignatureDoesNotMatch",

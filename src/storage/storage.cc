@@ -1,10 +1,13 @@
 #include "storage/storage.h"
 
+#include <arrow/util/io_util.h>
+
 #include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "base/one_line.h"
@@ -361,14 +364,18 @@ Result<std::shared_ptr<arrow::io::RandomAccessFile>> Storage::OpenPath(
 
 Status Storage::Translate(const Status& status, const std::string& path) const {
   const std::string name = Display(path);
-  const std::string said =
-      Hide(WithoutQueries(base::OneLine(status.message())), secrets_);
+  std::string said = Hide(WithoutQueries(base::OneLine(status.message())), secrets_);
+  if (const int number = arrow::internal::ErrnoFromStatus(status); number != 0) {
+    said += ": " + std::generic_category().message(number);
+  }
   const std::string message = name + ": " + said;
   switch (const ErrorKind kind = KindOfStorage(status, path)) {
     case ErrorKind::kDenied:
       return Error(kind, message + ": check the credentials and their rights");
     case ErrorKind::kNotFound:
       return Error(kind, message);
+    case ErrorKind::kResourceExhausted:
+      return Error(kind, message + ": make room there, or write elsewhere");
     case ErrorKind::kUnavailable:
       return Error(kind, message + ": the storage did not answer as expected; try again");
     default:

@@ -8,9 +8,8 @@ import json
 import sys
 import weakref
 
-import sessions  # noqa: F401  # Spark on the loopback interface
+import sessions
 from headrace.spark._plan import SessionPlans, identify
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 
@@ -68,12 +67,7 @@ def observe(spark, folder):
 
 
 def main() -> None:
-    builder = SparkSession.builder.remote("local[2]")
-    for name in ("spark.ui.enabled", "spark.ui.showConsoleProgress"):
-        builder = builder.config(name, "false")
-    for name in ("spark.driver.host", "spark.driver.bindAddress"):
-        builder = builder.config(name, "127.0.0.1")
-    spark = builder.getOrCreate()
+    spark = sessions.connect_builder().getOrCreate()
     found = observe(spark, sys.argv[1])
     spark.stop()
     print(json.dumps(found))
