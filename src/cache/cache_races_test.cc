@@ -244,6 +244,31 @@ TEST_F(CacheRaces, ForceLeavesNothingWhateverTheUserDoes) {
   Interleave(begin, renewing, forcing, nullptr, end);
 }
 
+// As one who has read the key already when the removal begins: only the mark tells him.
+TEST_F(CacheRaces, WhoTakesUpALostLeaseDuringARemovalHasTheTableOrIsTold) {
+  Given one;
+  const Step begin = [&] {
+    one = Made(*cache_, "plan");
+    std::filesystem::remove(LeaseOf(*one));
+  };
+  int64_t has = 0, told = 0;
+  const Step renewing = [&] {
+    const Status renewed = cache_->Heartbeat(*one);
+    if (renewed.ok()) {
+      ++has;
+      return;
+    }
+    ++told;
+    EXPECT_EQ(KindOf(renewed), ErrorKind::kConflict) << renewed;
+    one.reset();
+  };
+  const Step end = EndOf({&one});
+  Interleave(begin, Collecting(), renewing, nullptr, end);
+  Interleave(begin, renewing, Collecting(), nullptr, end);
+  EXPECT_GT(has, 0);
+  EXPECT_GT(told, 0);
+}
+
 TEST_F(CacheRaces, WhatDiesAtAnyOfItsStepsIsCollected) {
   Given one, other;
   const auto made = [&] {
