@@ -45,7 +45,9 @@ class Place:
         return sorted(info.path for info in found if info.is_file)
 
 
-@pytest.fixture(params=["local", "s3", "gcs", "azure"])
+@pytest.fixture(
+    params=["local", "s3", "gcs", pytest.param("azure", marks=pytest.mark.long)]
+)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "local":
         path = str(tmp_path / "lake cache")

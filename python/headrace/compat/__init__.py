@@ -1,1 +1,3 @@
 """The names of other libraries, on Headrace."""
+
+__all__: list[str] = []
