@@ -98,6 +98,7 @@ def run_document(path: Path) -> str:
     if shell:
         commands.append((["bash", "-euo", "pipefail"], shell))
     environment = dict(os.environ)
+    environment["SPARK_LOCAL_IP"] = "127.0.0.1"
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     with tempfile.TemporaryDirectory() as folder:
         make_lake(Path(folder))

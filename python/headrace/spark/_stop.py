@@ -46,7 +46,9 @@ class _Watch:
             with self._lock:
                 for key, (recall, calls) in list(self._calls.items()):
                     session = recall()
-                    if session is None or _is_stopped(session):
+                    if session is None:  # dropped, not stopped: what was made is in use
+                        del self._calls[key]
+                    elif _is_stopped(session):
                         due += calls
                         del self._calls[key]
                 if not self._calls:
