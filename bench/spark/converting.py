@@ -141,17 +141,10 @@ def petastorm_python(root: Path) -> Path:
     python = root / "bin" / "python"
     if not (root / "done").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(root)], check=True)
+        pins = HERE / "requirements/petastorm.txt"
+        # All of it is pinned; what the packages ask for contradicts itself.
         subprocess.run(
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "-r",
-                HERE / "requirements/petastorm.txt",
-            ],
-            check=True,
+            [python, "-m", "pip", "install", "-q", "--no-deps", "-r", pins], check=True
         )
         (root / "done").touch()
     return python
