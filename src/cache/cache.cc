@@ -150,12 +150,12 @@ Result<bool> TableCache::Impl::Take(const CachedTable& table) const {
 
 Result<std::optional<CachedTable>> TableCache::Impl::Acquire(
     const KeyRecord& record, const CacheOwner& owner) const {
-  const CachedTable table{.uri = UriOf(record.directory),
-                          .directory = record.directory,
-                          .lease = base::RandomUuid(),
-                          .owner = owner,
-                          .rows = record.rows,
-                          .bytes = record.bytes};
+  CachedTable table{.uri = UriOf(record.directory),
+                    .directory = record.directory,
+                    .lease = base::RandomUuid(),
+                    .owner = owner,
+                    .rows = record.rows,
+                    .bytes = record.bytes};
   ARROW_ASSIGN_OR_RAISE(const bool leased, Take(table));
   if (leased) return table;
   ARROW_RETURN_NOT_OK(files.DropKey(record.key, record.directory));

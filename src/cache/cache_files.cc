@@ -1,5 +1,7 @@
 #include "cache/cache_files.h"
 
+#include <arrow/buffer.h>
+
 #include <algorithm>
 #include <utility>
 

@@ -1,5 +1,6 @@
 #include <arrow/compute/initialize.h>
 #include <arrow/record_batch.h>
+#include <arrow/util/key_value_metadata.h>
 #include <headrace/staged_write.h>
 
 #include <algorithm>
