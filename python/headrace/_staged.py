@@ -1,31 +1,16 @@
 """Writes by many processes: one plans, any number stage files, the first one commits."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
 from . import _native
-from .errors import HeadraceError
 from .schema import Schema
-from .writing import WriteSummary, write_options
+from .writing import WRITE_OPTIONS, Relay, WriteSummary, write_options
 
 __all__ = ["StagedWrite"]
-
-_OPTIONS = (
-    "mode",
-    "partition_by",
-    "sort_by",
-    "row_group_bytes",
-    "file_bytes",
-    "compression",
-    "compression_level",
-    "bloom_filters",
-    "num_threads",
-    "memory_budget",
-    "storage_options",
-)
 
 
 class StagedWrite:
@@ -57,21 +42,6 @@ class StagedWrite:
         native.schema = None if schema is None else schema._native
         self._plan = _native.plan_write(uri, rows.__arrow_c_schema__(), native)
 
-    @property
-    def uri(self) -> str:
-        """The table's folder, as it was given."""
-        return self._plan.uri
-
-    @property
-    def job(self) -> str:
-        """What the names of the write's files have in them."""
-        return self._plan.job
-
-    @property
-    def partition_by(self) -> list[str]:
-        """The columns of partitions, the table's own where none were given."""
-        return list(self._plan.options.partition_by)
-
     def stage(self, task: int, rows: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
         """Write batches as files that no reader sees.
 
@@ -91,22 +61,10 @@ class StagedWrite:
         str
             What `commit` needs to know of them.
         """
-        raised: list[BaseException] = []
-
-        def drawn() -> Iterator[pa.RecordBatch]:
-            try:
-                yield from batches
-            except BaseException as error:
-                raised.append(error)
-                raise
-
-        reader = pa.RecordBatchReader.from_batches(rows, drawn())
-        try:
+        relay = Relay()
+        reader = pa.RecordBatchReader.from_batches(rows, relay.drawn(batches))
+        with relay.raising():
             return _native.stage_files(reader.__arrow_c_stream__(), self._plan, task)
-        except HeadraceError:
-            if raised:
-                raise raised[0] from None
-            raise
 
     @staticmethod
     def bytes_of(staged: str) -> int:
@@ -131,7 +89,7 @@ class StagedWrite:
 
     def __getstate__(self) -> dict[str, Any]:
         options = self._plan.options
-        state: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
+        state: dict[str, Any] = {name: getattr(options, name) for name in WRITE_OPTIONS}
         schema = options.schema
         return {
             "uri": self._plan.uri,

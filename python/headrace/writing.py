@@ -1,6 +1,7 @@
 """Writing tables."""
 
 import contextlib
+import inspect
 import itertools
 import json
 import os
@@ -197,19 +198,14 @@ def write(
     target = _validate.path("uri", uri)
     if progress is not None:
         _validate.boolean("progress", progress)
-    raised: list[BaseException] = []
-    source, declared = _stream(data, schema, raised)
+    relay = Relay()
+    source, declared = _stream(data, schema, relay)
     options.schema = None if declared is None else declared._native
     options.rows_expected = _rows(data)
     if target.startswith("catalog:"):
         options.catalog = default_catalog()
-    try:
-        with _bar(progress) as bar:
-            native = _native.write(source.__arrow_c_stream__(), target, options, bar)
-    except HeadraceError:
-        if raised:
-            raise raised[0] from None
-        raise
+    with relay.raising(), _bar(progress) as bar:
+        native = _native.write(source.__arrow_c_stream__(), target, options, bar)
     summary = WriteSummary(native)
     if untold := summary.to_dict()["catalog_error"]:
         warnings.warn(
@@ -260,6 +256,9 @@ def write_options(
         "storage_options", storage_options or {}
     )
     return options
+
+
+WRITE_OPTIONS = tuple(inspect.signature(write_options).parameters)
 
 
 def _check_schema(schema: Schema | None) -> None:
@@ -335,13 +334,33 @@ def _rows(data: Any) -> int:
     return 0
 
 
-def _stream(
-    data: Any, schema: Schema | None, raised: list[BaseException]
-) -> tuple[Any, Schema | None]:
-    """Return data as an object with `__arrow_c_stream__`, and the schema to store it by.
+class Relay:
+    """Carries what an iterable raises past a stream, which passes on its text alone."""
 
-    What an iterable raises is put in `raised`: a stream passes on its text alone.
-    """
+    def __init__(self) -> None:
+        self._raised: BaseException | None = None
+
+    def drawn(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield what `batches` yields; what it raises is kept."""
+        try:
+            yield from batches
+        except BaseException as error:
+            self._raised = error
+            raise
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raise what was kept in the place of the core's error."""
+        try:
+            yield
+        except HeadraceError:
+            if self._raised is not None:
+                raise self._raised from None
+            raise
+
+
+def _stream(data: Any, schema: Schema | None, relay: Relay) -> tuple[Any, Schema | None]:
+    """Return data as an object with `__arrow_c_stream__`, and the schema to store it by."""
     if hasattr(data, "__arrow_c_stream__"):
         return data, schema
     if isinstance(data, Mapping):
@@ -351,11 +370,11 @@ def _stream(
         return pa.Table.from_batches([pa.record_batch(data)]), schema
     if isinstance(data, str | bytes) or not isinstance(data, Iterable):
         raise _validate.rejected("data", data, _EXPECTED)
-    return _reader(iter(data), schema, raised)
+    return _reader(iter(data), schema, relay)
 
 
 def _reader(
-    parts: Iterator[Any], schema: Schema | None, raised: list[BaseException]
+    parts: Iterator[Any], schema: Schema | None, relay: Relay
 ) -> tuple[Any, Schema | None]:
     """Return an iterator's parts as a stream; the first one tells the columns."""
     first = next(parts, None)
@@ -373,13 +392,6 @@ def _reader(
     columns = table(0, first).schema
 
     def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from drawn()
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    def drawn() -> Iterator[pa.RecordBatch]:
         for i, part in enumerate(itertools.chain([first], parts)):
             found = table(i, part)
             if found.schema.names != columns.names:
@@ -395,7 +407,7 @@ def _reader(
                 ) from None
             yield from cast.to_batches()
 
-    return pa.RecordBatchReader.from_batches(columns, batches()), declared
+    return pa.RecordBatchReader.from_batches(columns, relay.drawn(batches())), declared
 
 
 def _declared(columns: Mapping[str, Any], schema: Schema | None) -> Schema | None:

@@ -17,25 +17,17 @@ from .. import opening
 from .._staged import StagedWrite
 from ..dataset import Dataset
 from ..errors import InvalidArgument, Unsupported
+from ..writing import WRITE_OPTIONS
 from ._columns import StoredColumns
 from ._types import spark_schema, to_spark
 
 __all__ = ["LATE_FILES_S", "TASK_MEMORY", "HeadraceSource", "stage"]
 
 _READ_OPTIONS = {"path", "version", "as_of", "columns", "where", "partitions"}
-_WRITE_OPTIONS = {
-    "path",
-    "mode",
-    "schema",
-    "dtype",
-    "partition_by",
-    "sort_by",
-    "row_group_bytes",
-    "file_bytes",
-    "compression",
-    "compression_level",
-    "bloom_filters",
-    "memory_budget",
+_WRITE_OPTIONS = {"path", "schema", "dtype", *WRITE_OPTIONS} - {
+    "format",
+    "num_threads",
+    "storage_options",
 }
 _LISTS = {"columns", "partition_by", "sort_by", "bloom_filters"}
 _INTEGERS = {

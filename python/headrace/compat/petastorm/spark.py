@@ -1,5 +1,6 @@
 """Petastorm's Spark converter, on Headrace's."""
 
+import contextlib
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -116,7 +117,7 @@ class SparkDatasetConverter:
         workers_count: int | None = None,
         shuffling_queue_capacity: int | None = None,
         **petastorm_reader_kwargs: Any,
-    ) -> "_TfContext":
+    ) -> "contextlib.AbstractContextManager[tf.data.Dataset]":
         """Return a context manager that gives a `tf.data.Dataset` of named tuples.
 
         Parameters
@@ -136,7 +137,7 @@ class SparkDatasetConverter:
             `shuffle_row_groups`, `seed`. Those that say how a reader works are accepted, and
             change nothing.
         """
-        return _TfContext(
+        return _tf_dataset(
             self._batches(
                 batch_size,
                 num_epochs,
@@ -154,7 +155,7 @@ class SparkDatasetConverter:
         workers_count: int | None = None,
         shuffling_queue_capacity: int | None = 0,
         **petastorm_reader_kwargs: Any,
-    ) -> "_TorchContext":
+    ) -> "contextlib.AbstractContextManager[Iterable[dict[str, Any]]]":
         """Return a context manager that gives an iterable of dicts of tensors.
 
         Parameters
@@ -170,7 +171,7 @@ class SparkDatasetConverter:
         **petastorm_reader_kwargs : object
             As for `make_tf_dataset`.
         """
-        return _TorchContext(
+        return _torch_batches(
             self._batches(
                 batch_size,
                 num_epochs,
@@ -235,15 +236,13 @@ def _matching(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
     ]
 
 
-class _TfContext:
-    def __init__(self, opened: Callable[[], Batches], prefetch: int | None) -> None:
-        self._opened = opened
-        self._prefetch = prefetch
+@contextlib.contextmanager
+def _tf_dataset(
+    opened: Callable[[], Batches], prefetch: int | None
+) -> "Iterator[tf.data.Dataset]":
+    import tensorflow as tf
 
-    def __enter__(self) -> "tf.data.Dataset":
-        import tensorflow as tf
-
-        self._batches = batches = self._opened()
+    with opened() as batches:
         first = batches.first()
         row = namedtuple("row", batches.names)  # type: ignore[misc]
         columns = {} if first is None else {n: _for_tf(first[n]) for n in batches.names}
@@ -262,24 +261,13 @@ class _TfContext:
                 yield row(*(_for_tf(batch[name]) for name in batches.names))
 
         made = tf.data.Dataset.from_generator(rows, output_signature=signature)
-        return made.prefetch(
-            tf.data.AUTOTUNE if self._prefetch is None else self._prefetch
-        )
-
-    def __exit__(self, *error: object) -> None:
-        self._batches.close()
+        yield made.prefetch(tf.data.AUTOTUNE if prefetch is None else prefetch)
 
 
-class _TorchContext:
-    def __init__(self, opened: Callable[[], Batches]) -> None:
-        self._opened = opened
-
-    def __enter__(self) -> "Iterable[dict[str, Any]]":
-        self._batches = self._opened()
-        return _TorchBatches(self._batches)
-
-    def __exit__(self, *error: object) -> None:
-        self._batches.close()
+@contextlib.contextmanager
+def _torch_batches(opened: Callable[[], Batches]) -> "Iterator[_TorchBatches]":
+    with opened() as batches:
+        yield _TorchBatches(batches)
 
 
 class _TorchBatches:
