@@ -317,4 +317,18 @@ Result<int64_t> DeltaWriting::Commit(const std::vector<DataFile>& files,
   }
 }
 
+Status DeltaWriting::CommitWritten(Written* written, base::Executor& executor) {
+  const auto version = Commit(written->files, executor);
+  if (!version.ok()) {
+    const ErrorKind kind = KindOf(version.status());
+    if (kind == ErrorKind::kConflict || kind == ErrorKind::kSchemaMismatch) {
+      DeleteFiles(*storage_, root_, written->files);
+    }
+    return version.status();
+  }
+  written->summary.version = *version;
+  written->summary.files_replaced = files_replaced_;
+  return Status::OK();
+}
+
 }  // namespace headrace::pipeline

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "pipeline/write_files.h"
 #include "storage/storage.h"
 #include "table/data_file.h"
 #include "table/delta/log.h"
@@ -56,8 +57,9 @@ class DeltaWriting {
   /// REQUIRES: `Check` was OK.
   Result<int64_t> Commit(const std::vector<table::DataFile>& files,
                          base::Executor& executor);
-  /// Files that the committed ones took the place of.
-  int64_t files_replaced() const { return files_replaced_; }
+  /// `Commit`, which the summary tells of; on a Conflict or SchemaMismatch the files are
+  /// deleted. After other errors the commit may stand: they are left to `vacuum`.
+  Status CommitWritten(Written* written, base::Executor& executor);
 
  private:
   struct Withdraw {

@@ -137,19 +137,6 @@ Result<Parts> MergeParts(const std::vector<std::string>& staged) {
   return parts;
 }
 
-struct Place {
-  std::shared_ptr<storage::Storage> storage;
-  std::string root;
-
-  static Result<Place> Of(const std::string& uri, const WriteOptions& options) {
-    Place place;
-    ARROW_ASSIGN_OR_RAISE(place.storage, storage::Storage::FromUri(
-                                             uri, options.storage_options, &place.root));
-    while (place.root.size() > 1 && place.root.ends_with('/')) place.root.pop_back();
-    return place;
-  }
-};
-
 Status Initialize() {
   static const Status initialized = arrow::compute::Initialize();
   return initialized;
@@ -166,7 +153,7 @@ Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
                  "format is \"" + options.format +
                      "\", expected delta: without a log nothing can be committed");
   }
-  ARROW_ASSIGN_OR_RAISE(const Place place, Place::Of(uri, options));
+  ARROW_ASSIGN_OR_RAISE(const auto place, pipeline::TablePlace::Of(uri, options));
   pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_ASSIGN_OR_RAISE(auto writing, pipeline::DeltaWriting::Begin(
                                           place.storage, place.root, options, executor));
@@ -192,7 +179,8 @@ Result<std::string> StageFiles(const std::shared_ptr<arrow::RecordBatchReader>& 
                  "task is " + std::to_string(task) + ", expected at least 0");
   }
   ARROW_RETURN_NOT_OK(Initialize());
-  ARROW_ASSIGN_OR_RAISE(const Place place, Place::Of(plan.uri, plan.options));
+  ARROW_ASSIGN_OR_RAISE(const auto place,
+                        pipeline::TablePlace::Of(plan.uri, plan.options));
   ARROW_ASSIGN_OR_RAISE(auto rows,
                         writer::StoredRows::Make(*data->schema(), plan.options.schema,
                                                  writer::TypeRules::kDelta));
@@ -210,7 +198,8 @@ Result<WriteSummary> CommitStaged(const WritePlan& plan,
                                   const std::vector<std::string>& staged) {
   const auto begin = Clock::now();
   ARROW_RETURN_NOT_OK(Initialize());
-  ARROW_ASSIGN_OR_RAISE(const Place place, Place::Of(plan.uri, plan.options));
+  ARROW_ASSIGN_OR_RAISE(const auto place,
+                        pipeline::TablePlace::Of(plan.uri, plan.options));
   ARROW_ASSIGN_OR_RAISE(Parts parts, MergeParts(staged));
   pipeline::ThreadExecutor executor(plan.options.num_threads);
   ARROW_ASSIGN_OR_RAISE(
@@ -218,25 +207,16 @@ Result<WriteSummary> CommitStaged(const WritePlan& plan,
                                                    plan.options, plan.version, executor));
   ARROW_RETURN_NOT_OK(writing.Check(*parts.schema));
   WriteSummary& summary = parts.written.summary;
-  auto version = writing.Commit(parts.written.files, executor);
-  if (!version.ok()) {
-    // A commit whose answer was lost may stand: its files are left to `vacuum`.
-    const ErrorKind kind = KindOf(version.status());
-    if (kind == ErrorKind::kConflict || kind == ErrorKind::kSchemaMismatch) {
-      pipeline::DeleteFiles(*place.storage, place.root, parts.written.files);
-    }
-    return version.status();
-  }
-  summary.version = *version;
+  ARROW_RETURN_NOT_OK(writing.CommitWritten(&parts.written, executor));
   summary.uri = place.storage->Display(place.root);
-  summary.files_replaced = writing.files_replaced();
   summary.memory_budget = plan.options.memory_budget;
   summary.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return std::move(summary);
 }
 
 Status DiscardStaged(const WritePlan& plan) {
-  ARROW_ASSIGN_OR_RAISE(const Place place, Place::Of(plan.uri, plan.options));
+  ARROW_ASSIGN_OR_RAISE(const auto place,
+                        pipeline::TablePlace::Of(plan.uri, plan.options));
   auto listed = place.storage->ListAll(place.root, /*recursive=*/true);
   if (!listed.ok()) {
     return KindOf(listed.status()) == ErrorKind::kNotFound ? Status::OK()

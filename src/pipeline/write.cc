@@ -30,11 +30,8 @@ struct Target {
   std::vector<storage::FileEntry> present;
 
   static Result<Target> Find(const std::string& uri, const WriteOptions& options) {
-    Target target;
-    ARROW_ASSIGN_OR_RAISE(
-        target.storage,
-        storage::Storage::FromUri(uri, options.storage_options, &target.root));
-    while (target.root.size() > 1 && target.root.ends_with('/')) target.root.pop_back();
+    ARROW_ASSIGN_OR_RAISE(auto place, pipeline::TablePlace::Of(uri, options));
+    Target target{std::move(place.storage), std::move(place.root), {}};
     ARROW_ASSIGN_OR_RAISE(
         const auto log,
         target.storage->ListAll(target.root + "/_delta_log", /*recursive=*/false));
@@ -116,10 +113,8 @@ Result<WriteSummary> WriteParquet(arrow::RecordBatchReader* data, const std::str
 
 Result<WriteSummary> WriteDelta(arrow::RecordBatchReader* data, const std::string& uri,
                                 WriteOptions options, const Progress& progress) {
-  std::string root;
-  ARROW_ASSIGN_OR_RAISE(auto storage,
-                        storage::Storage::FromUri(uri, options.storage_options, &root));
-  while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+  ARROW_ASSIGN_OR_RAISE(const auto place, pipeline::TablePlace::Of(uri, options));
+  const auto& [storage, root] = place;
   pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_ASSIGN_OR_RAISE(auto writing,
                         pipeline::DeltaWriting::Begin(storage, root, options, executor));
@@ -133,17 +128,7 @@ Result<WriteSummary> WriteDelta(arrow::RecordBatchReader* data, const std::strin
   ARROW_ASSIGN_OR_RAISE(
       pipeline::Written written,
       pipeline::WriteFiles(data, std::move(rows), options, *storage, root, progress));
-  auto version = writing.Commit(written.files, executor);
-  if (!version.ok()) {
-    // A commit whose answer was lost may stand: its files are left to `vacuum`.
-    const ErrorKind kind = KindOf(version.status());
-    if (kind == ErrorKind::kConflict || kind == ErrorKind::kSchemaMismatch) {
-      pipeline::DeleteFiles(*storage, root, written.files);
-    }
-    return version.status();
-  }
-  written.summary.version = *version;
-  written.summary.files_replaced = writing.files_replaced();
+  ARROW_RETURN_NOT_OK(writing.CommitWritten(&written, executor));
   return std::move(written.summary);
 }
 

@@ -39,6 +39,14 @@ Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
 
 }  // namespace
 
+Result<TablePlace> TablePlace::Of(const std::string& uri, const WriteOptions& options) {
+  TablePlace place;
+  ARROW_ASSIGN_OR_RAISE(place.storage, storage::Storage::FromUri(
+                                           uri, options.storage_options, &place.root));
+  while (place.root.size() > 1 && place.root.ends_with('/')) place.root.pop_back();
+  return place;
+}
+
 Status CheckWriteOptions(const WriteOptions& options) {
   for (const char* mode : {"error", "append", "overwrite", "overwrite_partitions"}) {
     if (options.mode != mode) continue;

@@ -6,6 +6,7 @@
 #include <headrace/result.h>
 #include <headrace/write.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,14 @@ namespace headrace::pipeline {
 struct Written {
   std::vector<table::DataFile> files;
   WriteSummary summary;
+};
+
+/// Where a table is written: its storage, and its root there, without a slash at its end.
+struct TablePlace {
+  std::shared_ptr<storage::Storage> storage;
+  std::string root;
+
+  static Result<TablePlace> Of(const std::string& uri, const WriteOptions& options);
 };
 
 /// InvalidArgument for options that are wrong whatever is written.
