@@ -11,6 +11,7 @@ install(TARGETS headrace EXPORT headraceTargets
 if(TARGET headrace_s3)
   install(TARGETS headrace_s3 LIBRARY DESTINATION ${prefix}lib)
 endif()
+install(TARGETS headrace_supervisor RUNTIME DESTINATION ${prefix}lib)  # beside the library
 install(DIRECTORY include/headrace DESTINATION ${prefix}include FILES_MATCHING PATTERN "*.h")
 install(TARGETS headrace_cli RUNTIME DESTINATION ${prefix}bin)
 install(EXPORT headraceTargets NAMESPACE headrace:: DESTINATION ${prefix}lib/cmake/headrace)

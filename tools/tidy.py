@@ -232,8 +232,8 @@ BANNED_CALLS = (
     ),
     BannedCall(
         r"\bstd::j?thread\b(?!::)|\bstd::async\b|\bpthread_create\b",
-        "threads belong to src/pipeline; take a base::Executor",
-        ("src/pipeline/",),
+        "threads belong to src/pipeline and src/gang; take a base::Executor",
+        ("src/pipeline/", "src/gang/"),
     ),
     BannedCall(
         r"\bstd::c(?:out|err)\b|\b(?:std::)?f?printf\s*\(",

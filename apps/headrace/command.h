@@ -2,6 +2,7 @@
 /// What the subcommands share: their shape, common options, exit codes.
 #pragma once
 
+#include <headrace/accelerators.h>
 #include <headrace/dataset.h>
 #include <headrace/result.h>
 
@@ -53,6 +54,13 @@ Action AddVacuum(CLI::App* app);
 Action AddCopy(CLI::App* app);
 Action AddCatalog(CLI::App* app);
 Action AddCache(CLI::App* app);
+Action AddRun(CLI::App* app);
+Action AddAccelerators(CLI::App* app);
+
+/// Where accelerators are looked for, by $HEADRACE_ACCELERATOR_COMMAND and
+/// $CUDA_VISIBLE_DEVICES; and the options that change it.
+DiscoverOptions DefaultDiscovery();
+void AddDiscovery(CLI::App* command, DiscoverOptions* options);
 
 /// The catalog that is meant if none is named: $HEADRACE_CATALOG, else the user's own.
 /// Empty where there is no home folder.

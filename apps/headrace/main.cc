@@ -24,15 +24,16 @@ int Report(const Status& status) {
 
 int Run(int argc, char** argv) {
   CLI::App app(
-      "Looks at tables in a data lake, copies them, and measures loading from them.",
+      "Looks at tables in a data lake, copies them, measures loading from them, and runs "
+      "programs that train on them.",
       "headrace");
   app.set_version_flag("--version", "headrace " HEADRACE_VERSION);
   app.require_subcommand(0, 1);  // none is told below, after arguments that are unknown
   app.footer(kFooter);
   std::vector<Action> actions;
-  for (auto* add :
-       {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy, AddCompact,
-        AddHistory, AddDiff, AddRestore, AddVacuum, AddCatalog, AddCache}) {
+  for (auto* add : {AddInspect, AddHead, AddStats, AddVerify, AddBench, AddCopy,
+                    AddCompact, AddHistory, AddDiff, AddRestore, AddVacuum, AddCatalog,
+                    AddCache, AddRun, AddAccelerators}) {
     actions.push_back(add(&app));
   }
   try {

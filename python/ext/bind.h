@@ -21,6 +21,7 @@ void BindBatch(nanobind::module_& m);
 void BindSchema(nanobind::module_& m);
 void BindStagedWrite(nanobind::module_& m);
 void BindFeatures(nanobind::module_& m);
+void BindGang(nanobind::module_& m);
 void BindVersions(nanobind::module_& m);
 void BindFilesystem(nanobind::module_& m);
 void BindWrite(nanobind::module_& m);

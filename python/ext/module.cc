@@ -16,6 +16,7 @@ NB_MODULE(_native, m) {
   headrace::ext::BindCatalog(m);
   headrace::ext::BindFeatures(m);
   headrace::ext::BindFilesystem(m);
+  headrace::ext::BindGang(m);
   headrace::ext::BindImage(m);
   headrace::ext::BindLoader(m);
   headrace::ext::BindStagedWrite(m);

@@ -37,9 +37,9 @@ from .writing import WriteSummary, compact, write
 
 
 def __getattr__(name: str) -> object:
-    # What needs Spark is imported when it is first named.
-    if name == "spark":
-        return importlib.import_module(".spark", __name__)
+    # What needs Spark, or starts processes, is imported when it is first named.
+    if name in ("gang", "spark"):
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

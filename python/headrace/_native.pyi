@@ -1,6 +1,6 @@
 """Headrace's C++ core. Private: use the package headrace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import enum
 from typing import Annotated, Any
 
@@ -217,6 +217,60 @@ class Features:
 
 def add_filesystem(scheme: str, filesystem: object, display_prefix: str) -> None:
     """headrace::AddFilesystem, of a filesystem of headrace._filesystem."""
+
+class GangEnd:
+    """How a gang of a function ended."""
+
+    @property
+    def results(self) -> list[bytes]: ...
+
+    @property
+    def failure(self) -> str | None: ...
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def exception(self) -> bytes: ...
+
+def run_gang(command: Sequence[str], *, tasks: int, environment: Sequence[tuple[str, str]], accelerators: Sequence[Sequence[str]], max_restarts: int, timeout_ms: int, payload: bytes | None, on_output: Callable[[int, int, bool, bytes], object], on_report: Callable[[int, bytes], object], on_restart: Callable[[int, str], object]) -> GangEnd: ...
+
+class GangContext:
+    """headrace::GangContext."""
+
+    @staticmethod
+    def join(environment: dict[str, str]) -> GangContext | None: ...
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def accelerators(self) -> list[str]: ...
+
+    @property
+    def payload(self) -> bytes | None: ...
+
+    def barrier(self, timeout_ms: int | None) -> None: ...
+
+    def all_gather(self, value: bytes, timeout_ms: int | None) -> list[bytes]: ...
+
+    def broadcast(self, value: bytes, root: int, timeout_ms: int | None) -> bytes: ...
+
+    def report(self, arg: bytes, /) -> None: ...
+
+    def return_value(self, arg: bytes, /) -> None: ...
+
+    def raise_exception(self, line: str, value: bytes, *, by_peer: bool) -> None: ...
+
+def discover_accelerators(name: str, *, command: str, visible: str) -> list[str]: ...
+
+def share_accelerators(name: str, addresses: Sequence[str], *, tasks: int, per_task: float) -> list[list[str]]: ...
 
 def complete_image_ops(json: str) -> str:
     """JSON of image operations, checked, with every parameter."""

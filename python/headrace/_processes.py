@@ -6,7 +6,6 @@ Thread-safety of a pool: one thread sends, one collects; `close` and `start` may
 import contextlib
 import json
 import os
-import pickle
 import select
 import signal
 import socket
@@ -19,6 +18,7 @@ from collections.abc import Callable
 import cloudpickle
 
 from ._forms import Columns
+from ._reported import Report, recovered
 from ._segments import Extent, Segment
 from ._worker import REPLY, TASK
 from .errors import InvalidArgument, PeerFailed, ResourceExhausted, SchemaMismatch
@@ -292,14 +292,11 @@ def _signal_name(number: int) -> str:
         return "a real-time signal"
 
 
-def _exception(report: tuple[bytes, str, str], pid: int, where: str) -> BaseException:
+def _exception(report: Report, pid: int, where: str) -> BaseException:
     """Return the exception of a process, with the traceback that it had there."""
-    pickled, summary, text = report
-    error: BaseException | None = None
-    if pickled:
-        with contextlib.suppress(Exception):
-            error = pickle.loads(pickled)
-    if not isinstance(error, BaseException):
+    _, summary, text = report
+    error = recovered(report)
+    if error is None:
         error = PeerFailed(
             f"{where} raised {summary}, in process {pid}, which does not pickle"
         )

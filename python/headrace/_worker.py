@@ -12,14 +12,12 @@ import signal
 import socket
 import struct
 import threading
-import traceback
 
-import cloudpickle
-
+from ._reported import reported
 from ._segments import Extent, Segment
 from .functions import MappedFunction
 
-__all__ = ["REPLY", "TASK", "main", "reported"]
+__all__ = ["REPLY", "TASK", "main"]
 
 #: A task is a number, a slot, the size of its segment and where the list of columns is;
 #: the segment's descriptor comes along if it is new.
@@ -103,13 +101,3 @@ class _Worker:
         columns, (rows, where) = segment.lend(listed)
         output = self._function.call(rows, columns, where)
         return segment.write(sum(listed), output)
-
-
-def reported(error: BaseException) -> tuple[bytes, str, str]:
-    """Return an exception pickled, or nothing if it cannot be, in a line, and in full."""
-    pickled = b""
-    with contextlib.suppress(Exception):
-        pickled = cloudpickle.dumps(error)
-        pickle.loads(pickled)  # an exception may pickle and not come back
-    summary = "".join(traceback.format_exception_only(error)).strip()
-    return pickled, summary, "".join(traceback.format_exception(error)).rstrip()
