@@ -34,8 +34,10 @@ struct WritePlan {
 Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
                             const WriteOptions& options = {});
 
-/// Writes rows as data files below the table, which no reader sees. On an error, what was
-/// written is deleted again. All streams of a plan have the columns that it was made for.
+/// Writes rows as data files below the table, which no reader sees, also where there is
+/// no table yet and who would commit has died: `Open` finds none then. On an error, what
+/// was written is deleted again. All streams of a plan have the columns that it was made
+/// for.
 ///
 /// \param task a number, at least 0: files sort by it, so that rows of task 0 come before
 /// those of task 1 in the table's order. Another attempt at a task has the same.

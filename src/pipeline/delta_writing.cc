@@ -57,6 +57,18 @@ Result<Protocol> ProtocolFor(const arrow::Schema& schema,
 
 }  // namespace
 
+std::string AnnouncementOf(const std::string& root, const std::string& name) {
+  return root + "/" + table::delta::kLogFolder + "/." + name + ".tmp";
+}
+
+Result<std::string> AnnounceTable(storage::Storage& storage, const std::string& root,
+                                  const std::string& name) {
+  std::string path = AnnouncementOf(root, name);
+  ARROW_ASSIGN_OR_RAISE(const auto file, storage.Create(path));
+  ARROW_RETURN_NOT_OK(file->Close());
+  return path;
+}
+
 Result<DeltaWriting> DeltaWriting::Begin(std::shared_ptr<storage::Storage> storage,
                                          std::string root, const WriteOptions& options,
                                          base::Executor& executor) {
@@ -141,10 +153,8 @@ Status DeltaWriting::ReadTable(std::optional<int64_t> version, base::Executor& e
 
 Status DeltaWriting::Announce() {
   if (version_) return Status::OK();
-  std::string path =
-      root_ + "/" + table::delta::kLogFolder + "/." + base::RandomUuid() + ".tmp";
-  ARROW_ASSIGN_OR_RAISE(const auto file, storage_->Create(path));
-  ARROW_RETURN_NOT_OK(file->Close());
+  ARROW_ASSIGN_OR_RAISE(std::string path,
+                        AnnounceTable(*storage_, root_, base::RandomUuid()));
   announced_ = {new std::string(std::move(path)), Withdraw{storage_}};
   return Status::OK();
 }

@@ -21,6 +21,16 @@
 
 namespace headrace::pipeline {
 
+/// Puts a file into the log of what is no table yet, that tells readers and other writers
+/// that what lies here is no plain Parquet: to be there before the first data file is,
+/// and until the first version. One that a killed writer leaves says so too, until
+/// `vacuum`. `name` is in its path, which is returned; a second one of a name is the
+/// same.
+Result<std::string> AnnounceTable(storage::Storage& storage, const std::string& root,
+                                  const std::string& name);
+/// Its path.
+std::string AnnouncementOf(const std::string& root, const std::string& name);
+
 /// One write to the table at a place, which may not be there yet.
 class DeltaWriting {
  public:
@@ -45,9 +55,7 @@ class DeltaWriting {
   /// By what the table is, or will be, partitioned.
   const std::vector<std::string>& partition_by() const { return partition_by_; }
 
-  /// Where no table is yet: puts a file into its log, until this object goes, that tells
-  /// readers and other writers that what lies here is no plain Parquet. One that a killed
-  /// writer leaves says so too. To be called before the first data file is there.
+  /// Where no table is yet: `AnnounceTable`, until this object goes.
   Status Announce();
   /// Checks that rows of this schema, as stored, can go to the table. SchemaMismatch
   /// naming a column.

@@ -186,6 +186,11 @@ Result<std::string> StageFiles(const std::shared_ptr<arrow::RecordBatchReader>& 
                                                  writer::TypeRules::kDelta));
   ARROW_ASSIGN_OR_RAISE(const std::string schema,
                         table::delta::ToDeltaSchema(*rows.schema()));
+  if (!plan.version) {
+    // It stays for the other tasks, and goes with the commit.
+    ARROW_RETURN_NOT_OK(
+        pipeline::AnnounceTable(*place.storage, place.root, plan.job).status());
+  }
   ARROW_ASSIGN_OR_RAISE(
       const auto written,
       pipeline::WriteFiles(data.get(), std::move(rows), plan.options, *place.storage,
@@ -207,7 +212,14 @@ Result<WriteSummary> CommitStaged(const WritePlan& plan,
                                                    plan.options, plan.version, executor));
   ARROW_RETURN_NOT_OK(writing.Check(*parts.schema));
   WriteSummary& summary = parts.written.summary;
-  ARROW_RETURN_NOT_OK(writing.CommitWritten(&parts.written, executor));
+  const Status committed = writing.CommitWritten(&parts.written, executor);
+  const bool over = committed.ok() || KindOf(committed) == ErrorKind::kConflict ||
+                    KindOf(committed) == ErrorKind::kSchemaMismatch;
+  if (!plan.version && over) {
+    // It stands, or its files are deleted. An announcement that stays is `vacuum`'s.
+    ARROW_UNUSED(place.storage->Delete(pipeline::AnnouncementOf(place.root, plan.job)));
+  }
+  ARROW_RETURN_NOT_OK(committed);
   summary.uri = place.storage->Display(place.root);
   summary.memory_budget = plan.options.memory_budget;
   summary.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
