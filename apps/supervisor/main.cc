@@ -137,7 +137,10 @@ int main(int argc, char** argv) {
     if (fds[0].revents != 0) {
       char order = 0;
       const ssize_t n = recv(fd, &order, 1, MSG_DONTWAIT);
-      if (n == 1 && order == 'T') kill(-task, SIGTERM);
+      if (n == 1 && order == 'T') {
+        kill(-task, SIGTERM);
+        kill(-task, SIGCONT);  // one that is stopped hears nothing else
+      }
       if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) break;
     }
     signalfd_siginfo info;

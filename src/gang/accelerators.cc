@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "gang/descriptor.h"
+#include "gang/pointers.h"
 
 extern char** environ;
 
@@ -37,11 +38,7 @@ Result<std::optional<std::string>> Output(const std::vector<std::string>& comman
   }
   const gang::Descriptor ours(fds[0]);
   gang::Descriptor theirs(fds[1]);
-  std::vector<char*> arguments;
-  for (const std::string& each : command) {
-    arguments.push_back(const_cast<char*>(each.c_str()));  // posix_spawn takes it so
-  }
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = gang::Pointers(command);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -132,7 +129,7 @@ Result<std::vector<std::string>> FindGpus() {
     // A tool that is there and fails has no device to speak of: a driver is not loaded.
     const auto text = Output(tool.command);
     if (!text.ok() || !text->has_value()) continue;
-    const std::vector<std::string> addresses = tool.addresses(**text);
+    std::vector<std::string> addresses = tool.addresses(**text);
     if (!addresses.empty()) return addresses;
   }
   return std::vector<std::string>();
@@ -210,7 +207,7 @@ Result<std::vector<std::vector<std::string>>> Share(const Accelerators& found, i
   const bool part = per_task > 0 && per_task <= 0.5;
   if (!whole && !part) {
     return Error(ErrorKind::kInvalidArgument,
-                 std::to_string(per_task) + " " + found.name +
+                 json(per_task).dump() + " " + found.name +
                      " a task, expected a whole number, or at most 0.5 of one");
   }
   const auto there = static_cast<int64_t>(found.addresses.size());

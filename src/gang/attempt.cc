@@ -36,11 +36,6 @@ std::string SignalText(int signal) {
          (signal == SIGKILL ? " (by the kernel, perhaps, for want of memory)" : "");
 }
 
-std::string Seconds(int64_t ms) {
-  const std::string tenths = std::to_string(ms % 1000 / 100);
-  return std::to_string(ms / 1000) + (tenths == "0" ? "" : "." + tenths) + " s";
-}
-
 }  // namespace
 
 struct Attempt::Polled {
@@ -254,7 +249,7 @@ Status Attempt::OnConnection(Connection* connection) {
       return Status::OK();
     }
     if (!next->has_value()) break;
-    ARROW_RETURN_NOT_OK(OnFrame(connection, std::move(**next)));
+    ARROW_RETURN_NOT_OK(OnFrame(connection, **next));
     if (connection->closing) return Status::OK();
   }
   if (connection->rank >= 0) tasks_[connection->rank].heard_ms = NowMs();
@@ -262,7 +257,7 @@ Status Attempt::OnConnection(Connection* connection) {
   return Status::OK();
 }
 
-Status Attempt::OnFrame(Connection* connection, Frame frame) {
+Status Attempt::OnFrame(Connection* connection, const Frame& frame) {
   if (connection->rank < 0) return OnHello(connection, frame);
   const int rank = connection->rank;
   Task& task = tasks_[rank];
@@ -273,7 +268,8 @@ Status Attempt::OnFrame(Connection* connection, Frame frame) {
       arrival.sequence = reader.Number();
       arrival.operation = static_cast<Operation>(reader.Number());
       arrival.root = static_cast<int>(reader.Number());
-      arrival.deadline_ms = NowMs() + static_cast<int64_t>(reader.Number());
+      arrival.timeout_ms = static_cast<int64_t>(reader.Number());
+      arrival.deadline_ms = NowMs() + arrival.timeout_ms;
       arrival.value = reader.Bytes();
       Send(rendezvous_.Arrive(rank, std::move(arrival)));
       return Status::OK();

@@ -74,7 +74,7 @@ class Attempt {
   Status OnOutput(int rank, GangStream stream);
   Status Hand(int rank, GangStream stream, const std::string& lines);
   Status OnConnection(Connection* connection);
-  Status OnFrame(Connection* connection, Frame frame);
+  Status OnFrame(Connection* connection, const Frame& frame);
   Status OnHello(Connection* connection, const Frame& frame);
   Status OnTime();
   void Send(const std::vector<Reply>& replies);

@@ -46,8 +46,6 @@ std::vector<std::string> TaskEnvironment(const GangOptions& options,
   variables["MASTER_ADDR"] = kLoopback;
   variables["MASTER_PORT"] = std::to_string(meeting.ports[0]);
   variables["JAX_COORDINATOR_ADDRESS"] = Host(meeting.ports[1]);
-  variables["JAX_NUM_PROCESSES"] = tasks;
-  variables["JAX_PROCESS_ID"] = std::to_string(rank);
   variables["TF_CONFIG"] = TfConfig(meeting, rank);
   variables["HEADRACE_GANG"] = meeting.address;
   variables["HEADRACE_GANG_SECRET"] = meeting.secret;
@@ -64,7 +62,9 @@ std::vector<std::string> TaskEnvironment(const GangOptions& options,
 
   std::vector<std::string> environment;
   environment.reserve(variables.size());
-  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : variables) {
+    environment.push_back(std::string(name).append("=").append(value));
+  }
   return environment;
 }
 

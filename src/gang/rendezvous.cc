@@ -14,6 +14,11 @@ std::shared_ptr<const std::string> Shared(FrameWriter& writer) {
 
 }  // namespace
 
+std::string Seconds(int64_t ms) {
+  const std::string tenths = std::to_string(ms % 1000 / 100);
+  return std::to_string(ms / 1000) + (tenths == "0" ? "" : "." + tenths) + " s";
+}
+
 Rendezvous::Rendezvous(int world_size) : waiting_(world_size), left_(world_size) {}
 
 std::vector<Reply> Rendezvous::Arrive(int rank, Arrival arrival) {
@@ -56,8 +61,8 @@ std::vector<Reply> Rendezvous::Leave(int rank) {
 std::vector<Reply> Rendezvous::Expire(int64_t now_ms) {
   for (const std::optional<Arrival>& there : waiting_) {
     if (there && there->deadline_ms <= now_ms) {
-      return Break(Describe(*there) + ": time is over; " + Ranks(false) +
-                   " did not come, " + Ranks(true) + " did");
+      return Break(Describe(*there) + ": within " + Seconds(there->timeout_ms) + " " +
+                   Ranks(false) + " did not come, " + Ranks(true) + " did");
     }
   }
   return {};

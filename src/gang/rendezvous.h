@@ -14,14 +14,18 @@ namespace headrace::gang {
 
 enum class Operation : uint8_t { kBarrier, kAllGather, kBroadcast };
 
+/// "2 s", "0.5 s".
+std::string Seconds(int64_t ms);
+
 /// One rank's coming to an operation.
 struct Arrival {
   /// Counts the operations of the rank, from 0.
   uint64_t sequence = 0;
   Operation operation = Operation::kBarrier;
   int root = 0;
-  /// When it has waited enough.
+  /// When it has waited enough, and how long that is.
   int64_t deadline_ms = 0;
+  int64_t timeout_ms = 0;
   std::string value = {};
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 Arrival At(Operation operation, uint64_t sequence = 0, std::string value = {},
            int root = 0, int64_t deadline_ms = 1000) {
-  return {sequence, operation, root, deadline_ms, std::move(value)};
+  return {sequence, operation, root, deadline_ms, deadline_ms, std::move(value)};
 }
 
 // What a reply says: the values of an operation, or why it failed.
@@ -82,7 +82,8 @@ TEST(Rendezvous, TimeNamesWhoDidNotCome) {
   ASSERT_EQ(replies.size(), 2);
   const Answer answer(replies[0]);
   EXPECT_TRUE(answer.broken);
-  EXPECT_NE(answer.why.find("ranks 1, 3 did not come, ranks 0, 2 did"), std::string::npos)
+  EXPECT_NE(answer.why.find("within 0.5 s ranks 1, 3 did not come, ranks 0, 2 did"),
+            std::string::npos)
       << answer.why;
   // Who comes late is told the same, and does not wait.
   const auto late = meeting.Arrive(1, At(Operation::kBarrier));

@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "gang/pointers.h"
+
 namespace headrace::gang {
 namespace {
 
@@ -32,16 +34,6 @@ Status SystemError(const char* what, int code) {
   return Error(exhausted ? ErrorKind::kResourceExhausted : ErrorKind::kInternal,
                std::string("a task of the gang could not be started: ") + what + ": " +
                    std::strerror(code));
-}
-
-std::vector<char*> Pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (const std::string& each : strings) {
-    pointers.push_back(const_cast<char*>(each.c_str()));  // posix_spawn takes it so
-  }
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 // The child's ends are put to numbers up to kSupervisorFd one after the other: none may

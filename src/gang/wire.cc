@@ -10,9 +10,10 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr size_t kHeaderBytes = 1 + sizeof(uint64_t);
 
-uint64_t NumberAt(const char* at) {
+// REQUIRES: it is there.
+uint64_t NumberAt(std::string_view bytes, size_t at) {
   uint64_t value = 0;
-  std::memcpy(&value, at, sizeof(value));
+  std::memcpy(&value, &bytes[at], sizeof(value));
   return value;
 }
 
@@ -45,7 +46,7 @@ uint64_t FrameReader::Number() {
     rest_ = {};
     return 0;
   }
-  const uint64_t value = NumberAt(rest_.data());
+  const uint64_t value = NumberAt(rest_, 0);
   rest_.remove_prefix(sizeof(value));
   return value;
 }
@@ -65,7 +66,7 @@ std::string_view FrameReader::Bytes() {
 Result<std::optional<Frame>> FrameBuffer::Next(uint64_t bytes_max) {
   const size_t there = bytes_.size() - begin_;
   if (there < kHeaderBytes) return std::nullopt;
-  const uint64_t length = NumberAt(bytes_.data() + begin_ + 1);
+  const uint64_t length = NumberAt(bytes_, begin_ + 1);
   if (length > bytes_max) {
     return Error(ErrorKind::kCorrupt, "a frame of " + std::to_string(length) +
                                           " bytes, expected at most " +

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import cloudpickle
 
-from .. import _native
+from .. import _native, _validate
 from .._reported import recovered
 from ..errors import InvalidArgument, PeerFailed
 from ._accelerators import shares
@@ -84,9 +84,9 @@ def run(
     Notes
     -----
     Each task finds RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR,
-    MASTER_PORT, TF_CONFIG and OMP_NUM_THREADS in its environment, so that
-    ``torch.distributed.init_process_group`` and its like need no arguments. Loaders take
-    their rank from there, too. Ctrl-C ends the gang.
+    MASTER_PORT, TF_CONFIG, JAX_COORDINATOR_ADDRESS and OMP_NUM_THREADS in its environment,
+    so that ``torch.distributed.init_process_group`` and its like need no arguments. Loaders
+    take their rank from there, too. Ctrl-C ends the gang.
 
     Examples
     --------
@@ -94,6 +94,10 @@ def run(
     >>> hr.gang.run(lambda x: x + hr.gang.context().rank, [10], tasks=2)
     [10, 11]
     """
+    tasks = _validate.integer("tasks", tasks, 1)
+    max_restarts = _validate.integer("max_restarts", max_restarts, 0)
+    timeout_ms = milliseconds("timeout", timeout)
+    addresses = shares(tasks, _validate.real("gpus_per_task", gpus_per_task))
     try:
         payload = cloudpickle.dumps((fn, tuple(args), dict(kwargs or {})))
     except Exception as error:
@@ -106,9 +110,9 @@ def run(
         [sys.executable, "-c", START, path],
         tasks=tasks,
         environment=[*os.environ.items(), *(env or {}).items()],
-        accelerators=shares(tasks, gpus_per_task),
+        accelerators=addresses,
         max_restarts=max_restarts,
-        timeout_ms=milliseconds("timeout", timeout) or 1,
+        timeout_ms=timeout_ms or 1,
         payload=payload,
         on_output=_Output(output_dir).put,
         on_report=lambda rank, value: on_report and on_report(rank, pickle.loads(value)),
