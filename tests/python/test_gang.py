@@ -84,14 +84,14 @@ def test_an_exception_is_the_cause() -> None:
 
 def test_an_exception_that_does_not_pickle_is_told_of() -> None:
     def task() -> None:
-        class Odd(Exception):
+        class OddError(Exception):
             def __reduce__(self) -> str:
                 raise TypeError("not me")
 
-        raise Odd("why")
+        raise OddError("why")
 
     error = failed(task)
-    assert re.search(r"rank 0 of 1 raised .*Odd: why", str(error))
+    assert re.search(r"rank 0 of 1 raised .*OddError: why", str(error))
     assert error.__cause__ is None
 
 
@@ -196,7 +196,7 @@ def test_reports_reach_the_launcher() -> None:
 
     heard: dict[int, list[Any]] = {0: [], 1: []}
     hr.gang.run(task, tasks=2, on_report=lambda rank, value: heard[rank].append(value))
-    assert heard == dict.fromkeys((0, 1), [{"step": 0}, {"step": 1}, {"step": 2}])
+    assert heard[0] == heard[1] == [{"step": 0}, {"step": 1}, {"step": 2}]
 
 
 def test_what_a_callback_raises_ends_the_gang() -> None:
