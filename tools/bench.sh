@@ -31,6 +31,7 @@ python bench/writing/writing.py
 python bench/versions/versions.py
 python bench/storage/s3.py
 python bench/spark/converting.py
+python bench/gang/gangs.py
 if [[ ${PEERS:-} == 1 ]]; then
   python bench/peers/peers.py
   python bench/spark/converting.py --petastorm
