@@ -16,7 +16,7 @@ if ! { cmake --preset tsan && cmake --build build/tsan --parallel "$(nproc)" --t
 fi
 
 # The suites of these folders, by name.
-suites=$(find src/base src/storage src/window src/pipeline \
+suites=$(find src/base src/gang src/storage src/window src/pipeline \
   src/reader/chunk_cache_test.cc -name '*_test.cc' -exec \
   sed -nE 's/^TEST(_F|_P)?\(([A-Za-z0-9]+),.*/\2/p' {} + | sort -u | paste -sd '|')
 if ! ctest --preset tsan --parallel "$(nproc)" --timeout 900 --no-tests=error \
