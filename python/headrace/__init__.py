@@ -38,7 +38,7 @@ from .writing import WriteSummary, compact, write
 
 def __getattr__(name: str) -> object:
     # What needs Spark, or starts processes, is imported when it is first named.
-    if name in ("gang", "spark"):
+    if name in ("estimator", "gang", "spark"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -324,6 +324,24 @@ class Loader:
 
     def close(self) -> None: ...
 
+class ObjectFolder:
+    """headrace::ObjectFolder."""
+
+    @staticmethod
+    def open(uri: str, storage_options: Mapping[str, str]) -> ObjectFolder: ...
+
+    @property
+    def display(self) -> str: ...
+
+    def read(self, name: str) -> bytes: ...
+
+    def put(self, name: str, bytes: bytes) -> None: ...
+
+    def list(self, prefix: str) -> list[tuple[str, int]]:
+        """Pairs of name and bytes."""
+
+    def remove(self, name: str) -> None: ...
+
 class WritePlan:
     """headrace::WritePlan."""
 

@@ -1,0 +1,46 @@
+"""Estimators: a model trained in parallel on a table or a DataFrame, by a gang of tasks.
+
+>>> import functools, torch
+>>> import headrace as hr
+>>> estimator = hr.estimator.TorchEstimator(  # doctest: +SKIP
+...     model=torch.nn.Linear(2, 1),
+...     optimizer=functools.partial(torch.optim.SGD, lr=0.1),
+...     loss=torch.nn.MSELoss(),
+...     feature_cols=[["distance", "hour"]],
+...     label_cols=["dep_delay"],
+...     tasks=2,
+... )
+>>> model = estimator.fit_table("lake/flights")  # doctest: +SKIP
+"""
+
+import importlib
+
+from .callbacks import Callback, EarlyStopping, Training
+from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions, Store
+
+# Each is imported when it is first named, as it needs a framework.
+_LAZY = {
+    "TorchEstimator": "._torch_estimator",
+    "TorchModel": "._torch_model",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        module = importlib.import_module(_LAZY[name], __name__)
+        return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Callback",
+    "CheckpointOptions",
+    "EarlyStopping",
+    "GangOptions",
+    "LoaderOptions",
+    "StepOptions",
+    "Store",
+    "TorchEstimator",
+    "TorchModel",
+    "Training",
+]
