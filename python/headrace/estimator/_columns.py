@@ -114,7 +114,7 @@ class Columns:
         return Columns(self.inputs, self.groups, (), None, self.shapes)
 
     def casts(self, schema: pa.Schema, dtype: str | None) -> dict[str, str]:
-        """Return what columns are to be cast to."""
+        """Return what the columns of a chosen dataset are to be cast to."""
         if dtype is None:
             return {}
         grouped = {
@@ -123,15 +123,13 @@ class Columns:
             if group
             for name in names
         }
-        types = {field.name: field.type for field in schema}
-        found = {}
-        for name in self.names:
-            of = types.get(name)
-            if of is None:
-                continue
-            if name in grouped or name == self.weight or _is_float(of):
-                found[name] = dtype
-        return found
+        if self.weight is not None:
+            grouped.add(self.weight)
+        return {
+            field.name: dtype
+            for field in schema
+            if field.name in grouped or _is_float(field.type)
+        }
 
     def prepared(self, dataset: Dataset, dtype: str | None, *, whole: bool) -> Dataset:
         """Return a dataset whose batches have the inputs by their `keys`, and the labels.

@@ -119,7 +119,6 @@ class BaseEstimator(EstimatorBase[Any]):
             A task failed, and was started again as often as `GangOptions.max_restarts`
             says; the message has its traceback.
         """
-        dataset = table if isinstance(table, Dataset) else opening.open(table)
         columns = self._checked()
         validation = self._value("validation")
         if validation is not None and not isinstance(validation, float | str | Dataset):
@@ -128,6 +127,7 @@ class BaseEstimator(EstimatorBase[Any]):
                 validation,
                 "a fraction, a column's name or a Dataset (a DataFrame is for fit)",
             )
+        dataset = table if isinstance(table, Dataset) else opening.open(table)
         run_id, run = self._run()
         record = self._begun(run, run_id, columns, dataset.fingerprint)
         if record is not None and self._is_over(record):

@@ -1,9 +1,12 @@
 """DataFrames: converted to be trained on, and predicted in Spark's tasks through Arrow."""
 
 import contextlib
+import functools
+import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -207,7 +210,8 @@ def transform(
     )
     fields = {field.name: field.dataType for field in df.schema.fields}
     given = [_feature(df, name, fields[name], predictor.dtype) for name in columns.features]
-    predict = sql.arrow_udf(_udf(predictor, outputs, batch_size), kind)
+    payload = cloudpickle.dumps(predictor)
+    predict = sql.arrow_udf(_udf(payload, columns, outputs, batch_size), kind)
     taken = "__headrace_outputs"
     with_outputs = df.withColumn(taken, predict(*given))
     found = []
@@ -246,11 +250,20 @@ def _type_of(output: Output) -> Any:
     return element
 
 
-def _udf(predictor: Predictor, outputs: Sequence[Output], batch_size: int) -> Any:
+@functools.lru_cache(maxsize=2)
+def _loaded(payload: bytes) -> Predictor:
+    """Return a predictor, loaded once in a process for all batches."""
+    predictor: Predictor = pickle.loads(payload)
+    return predictor
+
+
+def _udf(
+    payload: bytes, columns: Columns, outputs: Sequence[Output], batch_size: int
+) -> Any:
     """Return the function that Spark's tasks run on Arrow arrays."""
-    columns = predictor.columns
 
     def predict(*arrays: pa.Array) -> pa.Array:
+        predictor = _loaded(payload)
         named = dict(zip(columns.features, arrays, strict=True))
         inputs = [
             _input(names, group, named, predictor.dtype)

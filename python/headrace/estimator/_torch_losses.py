@@ -203,12 +203,15 @@ def metrics_of(metrics: Any, labels: Sequence[str]) -> list[Metric]:
     for place, label in enumerate(labels):
         own = metrics.get(label, []) if by_label else metrics
         for name, function in _named(own):
-            if not callable(function):
-                raise _validate.rejected(
-                    f"metrics[{name!r}]", function, "a function (outputs, labels)"
-                )
             full = f"{label}_{name}" if len(labels) > 1 else name
-            found.append(Metric(full, place, function))
+            metric = Metric(full, place, function)
+            if not callable(function) and not metric.stateful:
+                raise _validate.rejected(
+                    f"metrics[{name!r}]",
+                    function,
+                    "a function (output, label), or an object with update, compute and reset",
+                )
+            found.append(metric)
     names = [metric.name for metric in found]
     twice = sorted({name for name in names if names.count(name) > 1 or name == "loss"})
     if twice:

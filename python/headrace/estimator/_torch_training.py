@@ -303,7 +303,9 @@ class _TorchTrainee:
                 valid = padded.pop("valid")
                 batch = padded
                 if not valid.all():
-                    batch = {name: _where(value, valid) for name, value in padded.items()}
+                    batch = {
+                        name: _where(name, value, valid) for name, value in padded.items()
+                    }
                 if valid.any():
                     self._forward(self._module, batch, means, stateful)
             found = means.over(self._summed(means.sums))
@@ -373,8 +375,13 @@ def _measured(
     return found @ weight.to(torch.float64), behind
 
 
-def _where(value: Any, valid: Tensor) -> Any:
+def _where(name: str, value: Any, valid: Tensor) -> Any:
     """Return the rows of a batch's column that count; text is a list."""
+    if len(value) != len(valid):
+        raise InvalidArgument(
+            f'column "{name}" has {len(value)} values for {len(valid)} rows: lists of '
+            "unequal length cannot be validated on as they are; pad them (Dataset.ragged)"
+        )
     if isinstance(value, Tensor):
         return value[valid]
     return [one for one, counts in zip(value, valid.tolist(), strict=True) if counts]

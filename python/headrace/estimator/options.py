@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _validate
-from ..errors import InvalidArgument
 
 __all__ = [
     "CheckpointOptions",
@@ -171,8 +170,6 @@ class Store:
 
     def __post_init__(self) -> None:
         uri = _validate.path("uri", self.uri)
-        if not uri:
-            raise InvalidArgument('uri is "": expected a folder, as a path or URI')
         if "://" not in uri:
             uri = os.path.abspath(uri)
         object.__setattr__(self, "uri", uri)
