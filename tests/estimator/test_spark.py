@@ -117,7 +117,7 @@ def test_outputs_are_vectors_arrays_and_integers(
     with pytest.raises(hr.errors.NotFound, match=r"no columns \['v'\]"):
         model.transform(df.drop("v"))
     null = df.withColumn("v", F.when(F.lit(False), F.col("v")))
-    with pytest.raises(Exception, match='feature "v" has 16 nulls'):
+    with pytest.raises(Exception, match='feature "v" has 8 nulls in a batch of 8 rows'):
         model.transform(null).collect()
 
 

@@ -20,6 +20,8 @@ from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions,
 
 # Each is imported when it is first named, as it needs a framework.
 _LAZY = {
+    "KerasEstimator": "._keras_estimator",
+    "KerasModel": "._keras_model",
     "TorchEstimator": "._torch_estimator",
     "TorchModel": "._torch_model",
 }
@@ -37,6 +39,8 @@ __all__ = [
     "CheckpointOptions",
     "EarlyStopping",
     "GangOptions",
+    "KerasEstimator",
+    "KerasModel",
     "LoaderOptions",
     "StepOptions",
     "Store",

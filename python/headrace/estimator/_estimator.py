@@ -328,6 +328,10 @@ class BaseEstimator(EstimatorBase[Any]):
             )
         return self._trained(columns, weights, run_id, outcome.history)
 
+    def _task_environment(self) -> dict[str, str]:
+        """Return what the tasks' environment must have."""
+        return {}
+
     def _launch(self, function: Any, task: Any) -> Any:
         """Run the gang, and return what rank 0 returned."""
         options: GangOptions = self._value("gang")
@@ -340,7 +344,7 @@ class BaseEstimator(EstimatorBase[Any]):
                 engine=self._value("engine"),
                 max_restarts=options.max_restarts,
                 timeout=options.timeout,
-                env=None if options.env is None else dict(options.env),
+                env={**self._task_environment(), **(options.env or {})},
                 on_report=report,
             )
         return results[0]

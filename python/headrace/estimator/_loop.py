@@ -143,6 +143,7 @@ class Loop:
         for batch in loader:
             now = time.perf_counter()
             waited += now - asked
+            self._call("on_step_begin")
             training.step += 1
             last = training.step == training.steps
             trainee.step(batch, epoch=training.epoch, step=training.step, last=last)

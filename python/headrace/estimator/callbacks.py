@@ -64,6 +64,9 @@ class Callback(Protocol):
     def on_epoch_begin(self, training: Training) -> None:
         """Before the first step of an epoch, or the first one after a restart within it."""
 
+    def on_step_begin(self, training: Training) -> None:
+        """Before each step, when its batch is there."""
+
     def on_step_end(self, training: Training) -> None:
         """After each step."""
 
@@ -77,6 +80,7 @@ class Callback(Protocol):
 CALLS = (
     "on_train_begin",
     "on_epoch_begin",
+    "on_step_begin",
     "on_step_end",
     "on_epoch_end",
     "on_train_end",
