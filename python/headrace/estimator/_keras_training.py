@@ -280,10 +280,9 @@ class _OnTorch(_Backend):
         dist.init_process_group(
             "nccl" if usable else "gloo", timeout=datetime.timedelta(seconds=timeout_s)
         )
-        try:
-            yield cls(ctx.world_size)
-        finally:
-            dist.destroy_process_group()
+        yield cls(ctx.world_size)
+        # Not after an error: it might wait for tasks that wait for this one.
+        dist.destroy_process_group()
 
     def take(self, model: Any) -> None:
         import torch
@@ -384,6 +383,8 @@ class _KerasTrainee:
         self._model.compile(optimizer=self._optimizer, **compiled)
         backend.take(self._model)
         self._loss = np.zeros(2)
+        # What earlier attempts measured in this epoch, over all tasks; on rank 0.
+        self._earlier: list[npt.NDArray[Any]] = []
 
     @property
     def model(self) -> Any:
@@ -428,11 +429,9 @@ class _KerasTrainee:
 
     def results(self) -> dict[str, float]:
         """See `Trainee`."""
-        variables = self._model.metrics_variables
-        loss, *states = self._backend.total(
-            [self._loss, *(np.asarray(v) for v in variables)]
-        )
-        for variable, state in zip(variables, states, strict=True):
+        loss, *states = self._sums()
+        self._earlier = []
+        for variable, state in zip(self._model.metrics_variables, states, strict=True):
             variable.assign(state.astype(variable.dtype))
         found = self._model.get_metrics_result()
         self._model.reset_metrics()
@@ -445,6 +444,13 @@ class _KerasTrainee:
         }
         mean = float(loss[0] / loss[1]) if loss[1] else float("nan")
         return {"loss": mean, **values}
+
+    def _sums(self) -> list[npt.NDArray[Any]]:
+        """Return sums of the loss and of metrics over tasks and attempts."""
+        own = [self._loss, *(_array(v) for v in self._model.metrics_variables)]
+        if self._earlier:
+            own = [one + other for one, other in zip(own, self._earlier, strict=True)]
+        return self._backend.total(own)
 
     def evaluate(self, batches: Iterator[dict[str, Any]]) -> dict[str, float]:
         """See `Trainee`. It comes after `results`, so that metrics begin anew."""
@@ -468,8 +474,7 @@ class _KerasTrainee:
 
     def state(self, loop: str) -> bytes | None:
         """See `Trainee`."""
-        measured = [self._loss, *(np.asarray(v) for v in self._model.metrics_variables)]
-        sums = self._backend.total(measured)
+        sums = self._sums()
         if self._ctx.rank != 0:
             return None
         groups = {
@@ -485,13 +490,8 @@ class _KerasTrainee:
         for name, group in self._variables().items():
             for variable, value in zip(group, groups[name], strict=True):
                 variable.assign(value)
-        if self._ctx.rank == 0:  # they are of all tasks
-            self._loss = groups["sums"][0]
-            states = groups["sums"][1:]
-            for variable, value in zip(
-                self._model.metrics_variables, states, strict=False
-            ):
-                variable.assign(value.astype(variable.dtype))
+        if self._ctx.rank == 0 and json.loads(loop)["step"]:
+            self._earlier = groups["sums"]
         return loop
 
     def weights(self) -> bytes | None:

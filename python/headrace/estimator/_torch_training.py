@@ -87,10 +87,9 @@ def _process_group(ctx: "gang.Context", timeout_s: float) -> Iterator[torch.devi
     dist.init_process_group(
         "nccl" if usable else "gloo", timeout=datetime.timedelta(seconds=timeout_s)
     )
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
+    yield device
+    # Not after an error: it might wait for tasks that wait for this one.
+    dist.destroy_process_group()
 
 
 def inputs_of(
