@@ -3,14 +3,14 @@
 import os
 import pickle
 import threading
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cloudpickle
 
 from .. import _native
 from ..errors import InvalidArgument
 
-__all__ = ["Channel", "Context", "context", "enter", "milliseconds"]
+__all__ = ["Channel", "Context", "TaskChannel", "context", "enter", "milliseconds"]
 
 
 class Channel(Protocol):
@@ -29,6 +29,17 @@ class Channel(Protocol):
     def all_gather(self, value: bytes, timeout_ms: int | None) -> list[bytes]: ...
     def broadcast(self, value: bytes, root: int, timeout_ms: int | None) -> bytes: ...
     def report(self, value: bytes, /) -> None: ...
+
+
+@runtime_checkable
+class TaskChannel(Channel, Protocol):
+    """That of a task whose launcher has it call a function."""
+
+    @property
+    def payload(self) -> bytes | None: ...
+
+    def return_value(self, value: bytes, /) -> None: ...
+    def raise_exception(self, line: str, value: bytes, *, by_peer: bool) -> None: ...
 
 
 class Context:

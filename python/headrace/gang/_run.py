@@ -5,24 +5,22 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from .. import _native, _validate
-from .._reported import recovered
-from ..errors import InvalidArgument, PeerFailed
+from ..errors import InvalidArgument
 from ._accelerators import shares
 from ._context import milliseconds
+from ._failures import Cause, Failure, recovered_report
+from ._output import Output
+from ._task import START
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 __all__ = ["run"]
-
-#: The parent's paths come first, so that the package is found where it was.
-START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from headrace.gang._task import main; main()"
-)
 
 
 def run(
@@ -32,6 +30,7 @@ def run(
     *,
     tasks: int = 1,
     gpus_per_task: float = 0,
+    engine: "SparkSession | None" = None,
     max_restarts: int = 0,
     timeout: float = 600.0,
     env: Mapping[str, str] | None = None,
@@ -53,18 +52,23 @@ def run(
     gpus_per_task : float
         Accelerators of each task: a whole number, which are its own, or at most 0.5 of one,
         which it shares. See `accelerators`. They are in ``CUDA_VISIBLE_DEVICES``.
+    engine : SparkSession, optional
+        Where: in a barrier stage of this session's cluster, classic or Connect. If not
+        given, on this machine.
     max_restarts : int
         How many times all tasks start again, from the beginning, after a failure.
         ``context().attempt`` counts them.
     timeout : float
         Seconds that tasks wait for each other, at the start and wherever they meet.
     env : mapping, optional
-        Variables for the tasks, beside this process' own.
+        Variables for the tasks, beside this process' own; on Spark, beside the executor's.
     output_dir : path, optional
         What tasks print goes to ``attempt-0/rank-1.out`` and ``.err`` in here, not to this
-        process' own output with the rank before each line.
+        process' own output with the rank before each line. On Spark, it is a folder of
+        the host of each task, and else lines are in the executors' logs.
     on_report : callable, optional
-        Called as ``on_report(rank, value)`` in this thread for what tasks report.
+        Called as ``on_report(rank, value)`` in this thread for what tasks report. On Spark,
+        reports come at the end where executors cannot reach this process.
 
     Returns
     -------
@@ -77,7 +81,9 @@ def run(
         A task failed, and no restart was left. The message says which rank and how; an
         exception of the task is the cause of this one, and its traceback is in the notes.
     ResourceExhausted
-        There are too few accelerators.
+        There are too few accelerators, or slots of the cluster.
+    Unsupported
+        Spark's dynamic allocation is on.
     InvalidArgument
         An argument is wrong, or does not pickle.
 
@@ -96,8 +102,8 @@ def run(
     """
     tasks = _validate.integer("tasks", tasks, 1)
     max_restarts = _validate.integer("max_restarts", max_restarts, 0)
-    timeout_ms = milliseconds("timeout", timeout)
-    addresses = shares(tasks, _validate.real("gpus_per_task", gpus_per_task))
+    timeout_ms = milliseconds("timeout", timeout) or 1
+    gpus_per_task = _validate.real("gpus_per_task", gpus_per_task)
     try:
         payload = cloudpickle.dumps((fn, tuple(args), dict(kwargs or {})))
     except Exception as error:
@@ -105,24 +111,44 @@ def run(
             f"{_name(fn)} or its arguments do not pickle ({error}): make in the task what "
             f"cannot travel"
         ) from error
+    def hand(rank: int, value: bytes) -> None:
+        if on_report is not None:
+            on_report(rank, pickle.loads(value))
+
+    def say_restart(attempt: int, why: str) -> None:
+        _say_restart(attempt, max_restarts, why)
+
+    if engine is not None:
+        from ._spark import Gang, launch
+
+        gang = Gang(
+            payload=payload,
+            tasks=tasks,
+            gpus_per_task=gpus_per_task,
+            max_restarts=max_restarts,
+            timeout_ms=timeout_ms,
+            env=dict(env or {}),
+            output_dir=None if output_dir is None else os.fspath(output_dir),
+            on_report=None if on_report is None else hand,
+            on_restart=say_restart,
+        )
+        return [pickle.loads(result) for result in launch(engine, gang)]
     path = json.dumps([os.fspath(folder) for folder in sys.path])
     end = _native.run_gang(
         [sys.executable, "-c", START, path],
         tasks=tasks,
         environment=[*os.environ.items(), *(env or {}).items()],
-        accelerators=addresses,
+        accelerators=shares(tasks, gpus_per_task),
         max_restarts=max_restarts,
-        timeout_ms=timeout_ms or 1,
+        timeout_ms=timeout_ms,
         payload=payload,
-        on_output=_Output(output_dir).put,
-        on_report=lambda rank, value: on_report and on_report(rank, pickle.loads(value)),
-        on_restart=lambda attempt, why: _say_restart(attempt, max_restarts, why),
+        on_output=Output(output_dir).put,
+        on_report=hand,
+        on_restart=say_restart,
     )
     if end.failure is not None:
-        report = pickle.loads(end.exception)
-        failure = PeerFailed(end.failure)
-        failure.add_note(f"In rank {end.rank}:\n{report[2]}")
-        raise failure from recovered(report)
+        report = recovered_report(end.exception)
+        raise Failure(Cause.RAISED, end.rank, end.failure, report).exception()
     return [pickle.loads(result) for result in end.results]
 
 
@@ -137,23 +163,3 @@ def _say_restart(attempt: int, max_restarts: int, why: str) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-class _Output:
-    """Puts what tasks print where it belongs."""
-
-    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self._folder = None if folder is None else Path(folder)
-
-    def put(self, attempt: int, rank: int, is_error: bool, lines: bytes) -> None:
-        if self._folder is not None:
-            place = self._folder / f"attempt-{attempt}"
-            place.mkdir(parents=True, exist_ok=True)
-            name = f"rank-{rank}.{'err' if is_error else 'out'}"
-            with (place / name).open("ab") as file:
-                file.write(lines)
-            return
-        stream: TextIO = sys.stderr if is_error else sys.stdout
-        text = lines.decode(errors="replace")
-        stream.write("".join(f"[{rank}] {line}\n" for line in text.splitlines()))
-        stream.flush()

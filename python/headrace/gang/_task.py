@@ -5,18 +5,41 @@ import sys
 
 import cloudpickle
 
-from .. import _native
 from .._reported import reported
 from ..errors import PeerFailed
-from ._context import context
+from ._agent_channel import AgentChannel
+from ._context import Context, TaskChannel, context, enter
 
-__all__ = ["main"]
+__all__ = ["START", "main"]
+
+#: The program of a task. The parent's paths come first, so that the package is found where
+#: it was; an agent's descriptor may follow.
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from headrace.gang._task import main; main(*map(int, sys.argv[2:]))"
+)
 
 
-def main() -> None:
-    """Join, call the function, and hand back what it returns or raises."""
+def main(descriptor: int | None = None) -> None:
+    """Join, call the function, and hand back what it returns or raises.
+
+    Parameters
+    ----------
+    descriptor : int, optional
+        The socket of an agent, by which to join; else by the environment.
+    """
+    if descriptor is not None:
+        own = AgentChannel(descriptor)
+        enter(
+            Context(
+                own,
+                local_rank=own.place.local_rank,
+                local_world_size=own.place.local_world_size,
+                addresses=own.place.addresses,
+            )
+        )
     channel = context()._channel
-    assert isinstance(channel, _native.GangContext)
+    assert isinstance(channel, TaskChannel)
     assert channel.payload is not None
     try:
         fn, args, kwargs = pickle.loads(channel.payload)

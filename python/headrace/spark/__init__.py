@@ -7,10 +7,20 @@
 ...         step(batch["features"], batch["label"])
 """
 
+from ._accelerators import gpu_conf, gpu_profile
 from ._convert import convert
 from ._reading import read
 from ._rows import Rows, rows
 from ._writing import write
 from .converter import Converter
 
-__all__ = ["Converter", "Rows", "convert", "read", "rows", "write"]
+__all__ = [
+    "Converter",
+    "Rows",
+    "convert",
+    "gpu_conf",
+    "gpu_profile",
+    "read",
+    "rows",
+    "write",
+]
