@@ -4,15 +4,14 @@ The process is a child of Spark's Python worker, below a supervisor, so that wha
 leaves behind ends with it, and that it ends with the worker. One loop hears the child, its
 supervisor, the other agents and Spark's barrier, and waits for none of them alone.
 
-Agents meet by `BarrierTaskContext.allGather`, which knows no limit of time and does not say
-who is missing. So each also answers the others on a socket: where it is (a roll call), that
-its task has failed, that an operation is given up.
+Agents find each other by `BarrierTaskContext.allGather`. From then on their ranks meet in the
+agent of rank 0, and each tells the others why its task has failed.
 """
 
-import base64
 import contextlib
 import json
 import os
+import pickle
 import queue
 import select
 import selectors
@@ -31,11 +30,12 @@ from ..errors import PeerFailed
 from ._agent_channel import Place
 from ._environment import free_ports, task_environment
 from ._failures import Cause, Failure, recovered_report, signal_text, the_cause
+from ._meeting import Arrival, Meeting
 from ._output import Output, Pipe, Tail
 from ._post import Address, PostOffice, post
 from ._supervised import Event, Supervised
 from ._task import START
-from ._waiting import Gathering, Reports
+from ._waiting import Meetings, Reports
 
 __all__ = ["Assignment", "Returned", "serve"]
 
@@ -49,7 +49,7 @@ _GRACE_SECONDS = 1.0
 _RETURNED_GRACE_SECONDS = 5.0
 #: How long a task may be stopped (SIGSTOP).
 _STOPPED_SECONDS = 30.0
-#: How long another process of the gang may take to answer.
+#: How long another agent may take to hear of a failure.
 _ANSWER_SECONDS = 5.0
 #: How many others an agent speaks to at once.
 _CALLS = 16
@@ -137,22 +137,6 @@ class _Failed(Exception):  # noqa: N818 (carries what is raised)
         self.failure = failure
 
 
-@dataclass
-class _Operation:
-    """What a rank has come to. Ranks that have returned wait in the last one for all."""
-
-    name: str
-    root: int
-    number: int
-    deadline: float | None
-    #: All ranks have come, and Spark was given a little more time to say so.
-    is_late: bool = False
-
-    def __str__(self) -> str:
-        where = f" from rank {self.root}" if self.name == "broadcast" else ""
-        return f"{self.name}{where} (operation {self.number + 1})"
-
-
 class _Agent:
     def __init__(
         self, given: Assignment, place: Place, all_gather: Callable[[str], list[str]]
@@ -164,10 +148,6 @@ class _Agent:
         self._tail = Tail()
         self._failures: list[Failure] = []
         self._failed_at: float | None = None
-        #: Why ranks can meet no more.
-        self._broken = ""
-        self._number = 0
-        self._operation: _Operation | None = None
         self._returned: bytes | None = None
         self._all_returned_at: float | None = None
         self._joined = False
@@ -181,13 +161,17 @@ class _Agent:
         self._wake.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._calls = ThreadPoolExecutor(_CALLS)
-        self._gathering = Gathering(all_gather)
+        self._all_gather = all_gather
+        self._meeting = Meeting(given.tasks)
+        self._meetings: Meetings | None = None
         self._reports = Reports(given.launcher, given.secret, self._rank)
         self._office = PostOffice(place.addresses[self._rank], given.secret, self._answer)
 
     def close(self) -> None:
+        self._meeting.close("the agent of rank 0 has ended")
         self._office.close()
-        self._gathering.close()
+        if self._meetings is not None:
+            self._meetings.close()
         self._reports.close()
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
@@ -219,22 +203,33 @@ class _Agent:
     def _meet(self) -> list[list[int]]:
         """Return the ports of each rank, once all agents are there."""
         ports = free_ports(self._place.addresses[self._rank])
+        own = json.dumps([*self._office.address, ports])
         answers: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
-        self._gathering.ask(json.dumps([*self._office.address, ports]), answers.put)
+
+        def gather() -> None:
+            try:
+                answers.put(self._all_gather(own))
+            except Exception as error:  # whatever Spark makes of the end of a stage
+                answers.put(error)
+
+        Thread(target=gather, daemon=True).start()
         try:
             answer = answers.get(timeout=self._given.timeout_ms / 1000)
         except queue.Empty:
-            limit = f"{self._given.timeout_ms / 1000:g} s"
-            text = f"the tasks of the gang did not all start within {limit}"
+            text = f"the tasks of the gang did not all start within {self._limit}"
             raise _Failed(Failure(Cause.SILENT, self._rank, text)) from None
         if isinstance(answer, Exception):
             text = f"rank {self._rank} was cut off from the others: {answer}"
             raise _Failed(Failure(Cause.PEER_FAILED, self._rank, text))
         met = [json.loads(each) for each in answer]
-        self._others = [
-            (host, port) for rank, (host, port, _) in enumerate(met) if rank != self._rank
-        ]
+        offices = [(str(host), int(port)) for host, port, _ in met]
+        self._meetings = Meetings(offices[0], self._given.secret)
+        self._others = [*offices[: self._rank], *offices[self._rank + 1 :]]
         return [own for _, _, own in met]
+
+    @property
+    def _limit(self) -> str:
+        return f"{self._given.timeout_ms / 1000:g} s"
 
     # What the loop hears.
 
@@ -283,7 +278,10 @@ class _Agent:
             self._joined = True
             self._reply(self._place, self._given.payload)
         elif kind == "collect":
-            self._come_to(*values)
+            name, root, value, timeout_ms = values
+            if timeout_ms is None:
+                timeout_ms = self._given.timeout_ms
+            self._come_to(name, root, value, timeout_ms)
         elif kind == "report":
             self._reports.put(values[0])
         elif kind == "return":
@@ -338,127 +336,46 @@ class _Agent:
     def _come_to(
         self, name: str, root: int, value: bytes, timeout_ms: int | None
     ) -> None:
-        if self._broken:
-            self._give_up(self._broken)
-            return
-        if timeout_ms is None:
-            timeout_ms = self._given.timeout_ms
-        # Others may work for long after one has returned.
-        deadline = None if name == "return" else time.monotonic() + timeout_ms / 1000
-        operation = _Operation(name, root, self._number, deadline)
-        self._operation = operation
-        message = f"{name} {root} {base64.b64encode(value).decode()}"
-        self._gathering.ask(
-            message,
-            lambda answer: self._hand(lambda: self._on_gathered(operation, answer)),
+        assert self._meetings is not None
+        arrival = Arrival(self._rank, name, root, value, timeout_ms)
+        self._meetings.come(
+            arrival,
+            lambda answer: self._hand(partial(self._on_met, name, answer)),
         )
 
-    def _on_gathered(self, operation: _Operation, answer: list[str] | Exception) -> None:
-        if self._operation is not operation:
-            return
+    def _on_met(self, name: str, answer: tuple[str, list[bytes]] | Exception) -> None:
         if isinstance(answer, Exception):
-            text = f"was cut off from the others: {type(answer).__name__}: {answer}"
-            self._fail(Cause.PEER_FAILED, text)
-            return
-        messages = [each.split(" ", 2) for each in answer]
-        for rank, (name, root, _) in enumerate(messages):
-            if (name, int(root)) == (operation.name, operation.root):
-                continue
-            if name == "return":
-                self._give_up(f"{operation}: rank {rank} has ended and will not come")
-            else:
-                other = _Operation(name, int(root), operation.number, None)
-                self._give_up(
-                    f"rank {self._rank} came to {operation} and rank {rank} to {other}: "
-                    f"all ranks have to call the same operations in the same order"
-                )
-            return
-        self._number += 1
-        self._operation = None
-        if operation.name == "return":
+            text = (
+                f"rank {self._rank} of {self._given.tasks} was cut off from rank 0: "
+                f"{type(answer).__name__}: {answer}"
+            )
+            self._add(Failure(Cause.PEER_FAILED, self._rank, text))
+        elif name == "return":
             self._all_returned_at = time.monotonic()
         else:
-            self._reply("", [base64.b64decode(value) for _, _, value in messages])
-
-    def _give_up(self, why: str) -> None:
-        """Let nobody wait here any more, now and later."""
-        self._broken = why
-        self._operation = None
-        if self._returned is not None:
-            self._all_returned_at = time.monotonic()
-        else:
-            self._reply(why, None)
-
-    def _call_roll(self, operation: _Operation) -> None:
-        """Find out who has not come, and give up."""
-        operation.deadline = None
-        asked = [
-            self._calls.submit(self._say, other, ask=operation.number)
-            for other in self._others
-        ]
-
-        def collect() -> None:
-            answers = [each.result() for each in asked]
-            self._hand(lambda: self._on_roll_call(operation, answers))
-
-        Thread(target=collect, daemon=True).start()
-
-    def _on_roll_call(self, operation: _Operation, answers: list[Any]) -> None:
-        if self._operation is not operation:
-            return
-        came, missing = [self._rank], []
-        others = [r for r in range(self._given.tasks) if r != self._rank]
-        for rank, answer in zip(others, answers, strict=True):
-            if answer is None:
-                missing.append(f"{rank} (it does not answer)")
-            elif answer == [operation.number, True]:
-                came.append(rank)
-            else:
-                missing.append(str(rank))
-        if not missing and not operation.is_late:
-            operation.is_late = True
-            operation.deadline = time.monotonic() + _ANSWER_SECONDS
-            return
-        why = f"{operation}: time is over; "
-        if missing:
-            why += f"{_ranks(missing)} did not come, {_ranks(sorted(came))} did"
-        else:
-            why += "all ranks came, and Spark's barrier does not let them go on"
-        self._give_up(why)
-        self._tell(broken=why)
+            self._reply(*answer)
 
     # Agents among themselves.
 
-    def _say(self, other: Address, **message: Any) -> Any:
-        """Return another agent's answer; nothing where it gives none."""
-        try:
-            data = json.dumps(message).encode()
-            return json.loads(post(other, self._given.secret, data, _ANSWER_SECONDS))
-        except (OSError, PeerFailed):
-            return None
-
-    def _tell(self, **message: Any) -> None:
-        """Tell all others something, without waiting for them."""
-        for other in self._others:
-            self._calls.submit(self._say, other, **message)
-
-    def _answer(self, data: bytes) -> bytes:
+    def _answer(self, message: bytes) -> bytes:
         """Answer another agent, in a thread of the office."""
-        message = json.loads(data)
-        if "failed" in message:
-            failure = Failure.from_json(message["failed"])
-            self._hand(lambda: self._add(failure))
-        elif "broken" in message and not self._broken:
-            self._hand(lambda: self._on_broken(message["broken"]))
-        operation = self._operation
-        is_there = operation is not None and operation.name != "return"
-        return json.dumps([operation.number if operation else -1, is_there]).encode()
+        said = pickle.loads(message)
+        if isinstance(said, Arrival):
+            return pickle.dumps(self._meeting.come(said))
+        assert isinstance(said, Failure)
+        self._hand(lambda: self._add(said))
+        return b""
 
-    def _on_broken(self, why: str) -> None:
-        if self._operation is not None:
-            self._give_up(why)
-        else:
-            self._broken = self._broken or why
+    def _tell(self, failure: Failure) -> None:
+        """Tell all others, without waiting for them."""
+        message = pickle.dumps(failure)
+
+        def say(other: Address) -> None:
+            with contextlib.suppress(OSError, PeerFailed):
+                post(other, self._given.secret, message, _ANSWER_SECONDS, _ANSWER_SECONDS)
+
+        for other in self._others:
+            self._calls.submit(say, other)
 
     # How it ends.
 
@@ -475,7 +392,7 @@ class _Agent:
             text += self._tail.text()
         failure = Failure(cause, self._rank, text, recovered_report(report))
         self._add(failure)
-        self._tell(failed=failure.to_json())
+        self._tell(failure)
 
     def _add(self, failure: Failure) -> None:
         self._failures.append(failure)
@@ -484,13 +401,8 @@ class _Agent:
 
     def _look_at_clock(self) -> None:
         now = time.monotonic()
-        operation = self._operation
-        deadline = None if operation is None else operation.deadline
-        if operation is not None and deadline is not None and now >= deadline:
-            self._call_roll(operation)
         if not self._joined and not self._ended and now >= self._deadline:
-            limit = f"{self._given.timeout_ms / 1000:g} s"
-            self._fail(Cause.SILENT, f"has not joined its gang within {limit}")
+            self._fail(Cause.SILENT, f"has not joined its gang within {self._limit}")
         if self._stopped_at is not None and now >= self._stopped_at + _STOPPED_SECONDS:
             stopped = f"{now - self._stopped_at:.0f} s"
             self._fail(Cause.SILENT, f"has been stopped (SIGSTOP) for {stopped}")
@@ -520,8 +432,3 @@ class _Agent:
             if rest := pipe.rest():
                 self._output.put(self._given.attempt, self._rank, pipe.is_error, rest)
         self._task.close()
-
-
-def _ranks(ranks: list[Any]) -> str:
-    word = "rank" if len(ranks) == 1 else "ranks"
-    return f"{word} {', '.join(str(rank) for rank in ranks)}"

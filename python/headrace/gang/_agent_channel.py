@@ -54,7 +54,7 @@ class AgentChannel:
                 f"{self.world_size - 1}"
             )
         own = value if self.rank == root else b""
-        return self._collect("broadcast", root, own, timeout_ms)[root]
+        return self._collect("broadcast", root, own, timeout_ms)[0]
 
     def report(self, value: bytes, /) -> None:
         self._send("report", value)

@@ -11,8 +11,8 @@ import os
 import socket
 import socketserver
 import struct
+import threading
 from collections.abc import Callable
-from threading import Thread
 
 from ..errors import PeerFailed
 
@@ -35,7 +35,8 @@ class PostOffice:
         An address of this machine, or where it has none such (it may be behind one that
         others see), a name for it: then it listens on all.
     answer : callable
-        Returns the answer to a message. May be called in several threads at once.
+        Returns the answer to a message, in its own time. May be called in several threads
+        at once.
     """
 
     def __init__(
@@ -46,25 +47,41 @@ class PostOffice:
                 with contextlib.suppress(OSError, PeerFailed):
                     self.request.settimeout(_GREETING_SECONDS)
                     _greet(self.request, secret, is_server=True)
-                    message = _receive(self.request)
-                    _send(self.request, answer(message))
+                    with answering:
+                        message = _receive(self.request)
+                        _send(self.request, answer(message))
 
+        self._answering = answering = _Count()
         self._server = _listen(host, Handler)
         self.address: Address = (host, self._server.server_address[1])
-        self._thread = Thread(
+        self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Listen no longer. Answers that are under way are given before."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._answering.wait_for_none(_GREETING_SECONDS)
 
 
-def post(address: Address, secret: bytes, message: bytes, timeout: float) -> bytes:
+def post(
+    address: Address,
+    secret: bytes,
+    message: bytes,
+    timeout: float,
+    answer_timeout: float | None = None,
+) -> bytes:
     """Send a message, and return its answer.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that the other end may take to say something.
+    answer_timeout : float, optional
+        Seconds that it may take to answer; as long as it is there, if not given.
 
     Raises
     ------
@@ -76,7 +93,29 @@ def post(address: Address, secret: bytes, message: bytes, timeout: float) -> byt
     with socket.create_connection(address, timeout) as connection:
         _greet(connection, secret, is_server=False)
         _send(connection, message)
+        connection.settimeout(answer_timeout)
         return _receive(connection)
+
+
+class _Count:
+    """How many are inside."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_for_none(self, timeout: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0, timeout)
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -104,6 +104,7 @@ def run(
     max_restarts = _validate.integer("max_restarts", max_restarts, 0)
     timeout_ms = milliseconds("timeout", timeout) or 1
     gpus_per_task = _validate.real("gpus_per_task", gpus_per_task)
+    addresses = shares(tasks, gpus_per_task) if engine is None else []
     try:
         payload = cloudpickle.dumps((fn, tuple(args), dict(kwargs or {})))
     except Exception as error:
@@ -111,6 +112,7 @@ def run(
             f"{_name(fn)} or its arguments do not pickle ({error}): make in the task what "
             f"cannot travel"
         ) from error
+
     def hand(rank: int, value: bytes) -> None:
         if on_report is not None:
             on_report(rank, pickle.loads(value))
@@ -138,7 +140,7 @@ def run(
         [sys.executable, "-c", START, path],
         tasks=tasks,
         environment=[*os.environ.items(), *(env or {}).items()],
-        accelerators=shares(tasks, gpus_per_task),
+        accelerators=addresses,
         max_restarts=max_restarts,
         timeout_ms=timeout_ms,
         payload=payload,

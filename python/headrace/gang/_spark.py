@@ -65,7 +65,8 @@ def launch(session: "SparkSession", gang: Gang) -> list[bytes]:
         if isinstance(outcome, list):
             return outcome
         if attempt == gang.max_restarts:
-            text = f"the gang failed: {outcome.text}"
+            tries = f" in its attempt {attempt + 1}" if attempt else ""
+            text = f"the gang failed{tries}: {outcome.text}"
             raise dataclasses.replace(outcome, text=text).exception()
         gang.on_restart(attempt + 1, outcome.text)
     raise AssertionError("the last attempt returns or raises")

@@ -1,45 +1,54 @@
 """What an agent waits for in threads, so that its loop need not."""
 
 import json
+import pickle
 import queue
 from collections.abc import Callable
 from threading import Thread
 
 from ..errors import PeerFailed
+from ._meeting import Arrival
 from ._post import Address, post
 
-__all__ = ["Gathering", "Reports"]
+__all__ = ["Meetings", "Reports"]
 
-#: How long the launcher may take to answer, in seconds.
+#: How long another process of the gang may take to answer, in seconds.
 _ANSWER_SECONDS = 5.0
+#: Who keeps the meeting ends a wait that is over. How much later others do so themselves.
+_MARGIN_SECONDS = 30.0
+
+Then = Callable[[tuple[str, list[bytes]] | Exception], None]
 
 
-class Gathering:
-    """Calls Spark's `allGather`, which cannot be cut short, in a thread of its own."""
+class Meetings:
+    """Brings a rank's arrivals to where they meet, one after the other."""
 
-    def __init__(self, all_gather: Callable[[str], list[str]]) -> None:
-        self._all_gather = all_gather
-        self._asked: queue.SimpleQueue[tuple[str, Callable[..., None]] | None]
-        self._asked = queue.SimpleQueue()
+    def __init__(self, place: Address, secret: bytes) -> None:
+        self._place = place
+        self._secret = secret
+        self._asked: queue.SimpleQueue[tuple[Arrival, Then] | None] = queue.SimpleQueue()
         Thread(target=self._run, daemon=True).start()
 
-    def ask(self, message: str, then: Callable[[list[str] | Exception], None]) -> None:
-        """Have all ranks' messages, or why there are none, given to `then`."""
-        self._asked.put((message, then))
+    def come(self, arrival: Arrival, then: Then) -> None:
+        """Have `then` called, in another thread, with what `Meeting.come` returns."""
+        self._asked.put((arrival, then))
 
     def close(self) -> None:
-        """Ask no more."""
+        """Come no more."""
         self._asked.put(None)
 
     def _run(self) -> None:
         while (asked := self._asked.get()) is not None:
-            message, then = asked
-            answer: list[str] | Exception
+            arrival, then = asked
+            message = pickle.dumps(arrival)
+            limit = None
+            if arrival.timeout_ms is not None:
+                limit = arrival.timeout_ms / 1000 + _MARGIN_SECONDS
             try:
-                answer = self._all_gather(message)
-            except Exception as error:  # whatever Spark makes of the end of a stage
-                answer = error
-            then(answer)
+                answer = post(self._place, self._secret, message, _ANSWER_SECONDS, limit)
+                then(pickle.loads(answer))
+            except (OSError, PeerFailed) as error:
+                then(error)
 
 
 class Reports:
