@@ -3,16 +3,20 @@
     python demo.py
 
 Spark reads 336,776 flights, computes features with Spark ML (StringIndexer, OneHotEncoder,
-VectorAssembler), and converts them to two tables: PyTorch trains on four days of five, and
-is tested on the fifth.
+VectorAssembler), and converts them to two tables: a loop of PyTorch trains on four days of
+five, and is tested on the fifth. Then the same as one Spark ML pipeline, which ends with a
+TorchEstimator: two tasks of the session train together, one of them is killed on the way, and
+the model is saved, loaded and evaluated by Spark.
 Everything is written below build/demo-spark, and nothing of the cache is left at the end.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import time
 import zipfile
@@ -20,7 +24,8 @@ from pathlib import Path
 
 import headrace as hr
 import torch
-from pyspark.ml import Pipeline
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col, dayofweek, make_date
@@ -54,7 +59,7 @@ def session() -> SparkSession:
         .config("headrace.spark.converter.parentCacheDirUrl", str(CACHE))
         .getOrCreate()
     )
-    built.sparkContext.setLogLevel("ERROR")
+    built.sparkContext.setLogLevel("OFF")  # a task is killed below, which it would tell of
     return built
 
 
@@ -68,42 +73,43 @@ def csv_of_flights() -> Path:
         return Path(archive.extract("flights.csv", FOLDER))
 
 
-def features(flights: DataFrame) -> DataFrame:
-    """One vector "features" a flight, and whether it arrived late."""
-    told = flights.where("arr_delay is not null").select(
+def told(flights: DataFrame) -> DataFrame:
+    """What is known of a flight, and whether it arrived late."""
+    return flights.where("arr_delay is not null").select(
         "carrier",
         "origin",
         "dest",
         "month",
         "day",
-        *MEASURED,
+        (col("distance") / 1000).alias("distance"),
+        (col("hour") / 24).alias("hour"),
         dayofweek(make_date("year", "month", "day")).alias("weekday"),
         (col("arr_delay") > LATE_MINUTES).cast("float").alias("late"),
     )
-    pipeline = Pipeline(
-        stages=[
-            StringIndexer(inputCols=NAMED, outputCols=[f"{one}_index" for one in NAMED]),
-            OneHotEncoder(
-                inputCols=[f"{one}_index" for one in NAMED],
-                outputCols=[f"{one}_code" for one in NAMED],
-            ),
-            VectorAssembler(
-                inputCols=[*MEASURED, *(f"{one}_code" for one in NAMED)],
-                outputCol="features",
-            ),
-        ]
-    )
-    return pipeline.fit(told).transform(told).select("features", "late", "day")
+
+
+def encoders() -> list[StringIndexer | OneHotEncoder | VectorAssembler]:
+    """Spark ML's stages that make one vector "features" of a flight."""
+    return [
+        StringIndexer(inputCols=NAMED, outputCols=[f"{one}_index" for one in NAMED]),
+        OneHotEncoder(
+            inputCols=[f"{one}_index" for one in NAMED],
+            outputCols=[f"{one}_code" for one in NAMED],
+        ),
+        VectorAssembler(
+            inputCols=[*MEASURED, *(f"{one}_code" for one in NAMED)],
+            outputCol="features",
+        ),
+    ]
 
 
 class Model(nn.Module):
-    """Batch-normalised features, two hidden layers."""
+    """Two hidden layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.LazyBatchNorm1d(),
-            nn.LazyLinear(64),
+            nn.Linear(features, 64),
             nn.ReLU(),
             nn.Linear(64, 32),
             nn.ReLU(),
@@ -114,11 +120,10 @@ class Model(nn.Module):
         return self.layers(x).squeeze(1)
 
 
-def train(converter: hr.spark.Converter) -> Model:
+def train(converter: hr.spark.Converter, features: int) -> Model:
     torch.manual_seed(0)
-    model = Model()
+    model = Model(features)
     with converter.loader(batch_size=1024, seed=7, to="torch") as loader:
-        model(next(iter(loader))["features"])  # which tells how many features there are
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
         for epoch in range(EPOCHS):
             total = 0.0
@@ -154,6 +159,49 @@ def report(model: Model, converter: hr.spark.Converter) -> None:
         raise SystemExit("the model learned nothing")
 
 
+class Accident:
+    """Kills a task of the gang in the midst of its second epoch, once."""
+
+    def on_step_end(self, training: hr.estimator.Training) -> None:
+        again = hr.gang.context().is_elastic_restart
+        if training.rank == 1 and (training.epoch, training.step) == (1, 60) and not again:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit(spark: SparkSession, flights: DataFrame, features: int) -> None:
+    """The whole way as one pipeline of Spark ML, trained by two tasks of the session."""
+    seen, unseen = flights.where("day % 5 != 0"), flights.where("day % 5 = 0")
+    torch.manual_seed(0)
+    estimator = hr.estimator.TorchEstimator(
+        model=Model(features),
+        optimizer=functools.partial(torch.optim.Adam, lr=3e-3),
+        loss=binary_cross_entropy_with_logits,
+        feature_cols=["features"],
+        label_cols=["late"],
+        output_cols=["score"],
+        batch_size=512,
+        epochs=EPOCHS,
+        random_seed=7,
+        tasks=2,
+        engine=spark,
+        store=FOLDER / "store",
+        checkpoint=hr.estimator.CheckpointOptions(every_steps=50),
+        gang=hr.estimator.GangOptions(max_restarts=1),
+        callbacks=[Accident()],
+    )
+    model = Pipeline(stages=[*encoders(), estimator]).fit(seen)
+    for epoch in model.stages[-1].history:
+        print(f"epoch {epoch['epoch']}: loss {epoch['loss']:.4f}")
+    model.write().overwrite().save(str(FOLDER / "model"))
+    loaded = PipelineModel.load(str(FOLDER / "model"))
+    scored = loaded.transform(unseen)
+    evaluator = BinaryClassificationEvaluator(rawPredictionCol="score", labelCol="late")
+    area = evaluator.evaluate(scored)
+    print(f"saved, loaded, and evaluated by Spark: area under the ROC curve {area:.3f}")
+    if area < 0.6:
+        raise SystemExit("the model learned nothing")
+
+
 def main() -> None:
     began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -163,7 +211,10 @@ def main() -> None:
     flights = spark.read.csv(
         str(csv_of_flights()), header=True, inferSchema=True, nullValue="NA"
     )
-    vectors = features(flights)
+    flights = told(flights)
+    vectors = Pipeline(stages=encoders()).fit(flights).transform(flights)
+    features = vectors.schema["features"].metadata["ml_attr"]["num_attrs"]
+    vectors = vectors.select("features", "late", "day")
     seen, unseen = vectors.where("day % 5 != 0"), vectors.where("day % 5 = 0")
 
     heading("Convert: DataFrames to tables, once")
@@ -180,7 +231,10 @@ def main() -> None:
                 raise SystemExit("the same DataFrame was converted twice")
 
         heading("PyTorch trains on the one and is tested on the other")
-        report(train(training), testing)
+        report(train(training, features), testing)
+
+    heading("The same as a pipeline of Spark ML; one of its two tasks is killed on the way")
+    fit(spark, flights, features)
 
     spark.stop()
     left = [path for path in CACHE.rglob("*") if path.is_file()]
