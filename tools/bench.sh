@@ -32,6 +32,7 @@ python bench/versions/versions.py
 python bench/storage/s3.py
 python bench/spark/converting.py
 python bench/gang/gangs.py
+python bench/gang/training.py
 if [[ ${PEERS:-} == 1 ]]; then
   python bench/peers/peers.py
   python bench/spark/converting.py --petastorm
