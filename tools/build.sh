@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One build tree, build/dev, gives the library, the C++ tests and the Python package that is
-# installed into .venv. Skipped when no source changed since the last time.
+# installed into .venv. Skipped when no source changed since the last time. -g1: lines in
+# backtraces, without the variables that cost a fifth of compiling.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup.sh
@@ -22,6 +23,7 @@ if ! python -m pip install --no-build-isolation --no-deps --force-reinstall \
     --disable-pip-version-check --verbose . \
     --config-settings=build-dir=build/dev \
     --config-settings=cmake.build-type=RelWithDebInfo \
+    --config-settings=cmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" \
     --config-settings=cmake.define.HEADRACE_TESTS=ON \
     >"$log" 2>&1 </dev/null; then
   grep -nE 'error|Error|FAILED' "$log" | head -40 >&2 || true
