@@ -116,7 +116,9 @@ def on_spark() -> dict[str, float]:
     hr.gang.run(nothing, tasks=2, engine=spark)  # Spark's own first task
     distributor = TorchDistributor(num_processes=2, local_mode=False, use_gpu=False)
     return {
-        "gang.run(engine=spark)": timed(lambda: hr.gang.run(nothing, tasks=2, engine=spark)),
+        "gang.run(engine=spark)": timed(
+            lambda: hr.gang.run(nothing, tasks=2, engine=spark)
+        ),
         "TorchDistributor": timed(lambda: distributor.run(nothing)),
     }
 
@@ -125,7 +127,9 @@ def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--spark", action="store_true", help="also TorchDistributor's start")
+    parser.add_argument(
+        "--spark", action="store_true", help="also TorchDistributor's start"
+    )
     options = parser.parse_args()
     print(f"{machine.processor()}, {os.cpu_count()} cores, medians of {options.rounds}")
     report: dict[str, Any] = {"starts": {}, "barriers": {}}

@@ -60,7 +60,12 @@ def by_estimator(table: str, tasks: int) -> dict[str, float]:
 def by_torch(table: str, in_batches: bool) -> dict[str, float]:
     """Return the same of a plain loop over torch's DataLoader; in each task of a gang."""
     import torch.distributed as dist
-    from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, TensorDataset
+    from torch.utils.data import (
+        BatchSampler,
+        DataLoader,
+        DistributedSampler,
+        TensorDataset,
+    )
 
     dist.init_process_group("gloo")
     read = hr.open(table).select(*work.FLOATS, "i0").to_arrow().to_pandas()
@@ -124,7 +129,10 @@ def main() -> None:
             for tasks, each in by_tasks.items()
         }
         scaling = middle[2]["rate"] / (2 * middle[1]["rate"])
-        report[way] = {**{str(tasks): each for tasks, each in middle.items()}, "scaling": scaling}
+        report[way] = {
+            **{str(tasks): each for tasks, each in middle.items()},
+            "scaling": scaling,
+        }
         print(
             f"  {way}: "
             + ", ".join(

@@ -59,7 +59,9 @@ def session() -> SparkSession:
         .config("headrace.spark.converter.parentCacheDirUrl", str(CACHE))
         .getOrCreate()
     )
-    built.sparkContext.setLogLevel("OFF")  # a task is killed below, which it would tell of
+    built.sparkContext.setLogLevel(
+        "OFF"
+    )  # a task is killed below, which it would tell of
     return built
 
 
@@ -164,7 +166,11 @@ class Accident:
 
     def on_step_end(self, training: hr.estimator.Training) -> None:
         again = hr.gang.context().is_elastic_restart
-        if training.rank == 1 and (training.epoch, training.step) == (1, 60) and not again:
+        if (
+            training.rank == 1
+            and (training.epoch, training.step) == (1, 60)
+            and not again
+        ):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -233,7 +239,9 @@ def main() -> None:
         heading("PyTorch trains on the one and is tested on the other")
         report(train(training, features), testing)
 
-    heading("The same as a pipeline of Spark ML; one of its two tasks is killed on the way")
+    heading(
+        "The same as a pipeline of Spark ML; one of its two tasks is killed on the way"
+    )
     fit(spark, flights, features)
 
     spark.stop()

@@ -18,7 +18,10 @@ namespace headrace {
 /// What all processes of one write go by. It has no state but its members: a copy of them
 /// in another process is the same plan.
 struct WritePlan {
+  /// Where the table lies.
   std::string uri;
+  /// "catalog:NAME" if it was planned by that: the catalog is told of the commit.
+  std::string address = {};
   /// In the names of the write's files, and of no others.
   std::string job;
   /// Of the table that the write goes by. Absent: there was none.
@@ -27,8 +30,8 @@ struct WritePlan {
   WriteOptions options;
 };
 
-/// Plans a write of rows with these columns to the Delta table at `uri`. Nothing is
-/// written.
+/// Plans a write of rows with these columns to the Delta table at `uri`, or of the name
+/// "catalog:NAME" in the catalog of `options`. Nothing is written.
 ///
 /// Errors: those of `Write` that need no row. Thread-safety: as all of this file, any.
 Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
@@ -48,7 +51,8 @@ Result<std::string> StageFiles(const std::shared_ptr<arrow::RecordBatchReader>& 
                                const Progress& progress = {});
 
 /// Commits what was staged as one version; the files of texts that are not given stay
-/// unseen. Of the summary, memory is the largest, and seconds those of the commit.
+/// unseen. Of the summary, memory is the largest, and seconds those of the commit. Where
+/// the rows stand and the catalog could not be told, it says why.
 ///
 /// Errors: InvalidArgument for a text that is none, and if there is no text;
 /// SchemaMismatch if the parts differ in a column; Conflict, as for `Write`, and those of

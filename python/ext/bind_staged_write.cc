@@ -44,6 +44,7 @@ void BindStagedWrite(nb::module_& m) {
   nb::class_<WritePlan>(m, "WritePlan", "headrace::WritePlan.")
       .def(nb::init<>())
       .def_rw("uri", &WritePlan::uri)
+      .def_rw("address", &WritePlan::address)
       .def_rw("job", &WritePlan::job)
       .def_rw("version", &WritePlan::version, nb::arg().none())
       .def_rw("options", &WritePlan::options);

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from . import _native
+from .opening import default_catalog
 from .schema import Schema
-from .writing import WRITE_OPTIONS, Relay, WriteSummary, write_options
+from .writing import WRITE_OPTIONS, Relay, WriteSummary, summary_of, write_options
 
 __all__ = ["StagedWrite"]
 
@@ -21,7 +22,7 @@ class StagedWrite:
     Parameters
     ----------
     uri : str
-        The table's folder.
+        The table's folder, or "catalog:prod.flights", as for `headrace.write`.
     rows : pa.Schema
         Of the rows of all processes.
     schema : Schema, optional
@@ -40,6 +41,8 @@ class StagedWrite:
     ) -> None:
         native = write_options(**options)
         native.schema = None if schema is None else schema._native
+        if uri.startswith("catalog:"):
+            native.catalog = default_catalog()
         self._plan = _native.plan_write(uri, rows.__arrow_c_schema__(), native)
 
     def stage(self, task: int, rows: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
@@ -81,7 +84,7 @@ class StagedWrite:
         SchemaMismatch
             The parts differ in a column.
         """
-        return WriteSummary(_native.commit_staged(self._plan, list(staged)))
+        return summary_of(_native.commit_staged(self._plan, list(staged)))
 
     def discard(self) -> None:
         """Delete all that was staged, by whichever process, and not committed."""
@@ -93,18 +96,22 @@ class StagedWrite:
         schema = options.schema
         return {
             "uri": self._plan.uri,
+            "address": self._plan.address,
             "job": self._plan.job,
             "version": self._plan.version,
             "schema": None if schema is None else schema.to_json(),
             "options": state,
+            "catalog": options.catalog,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         plan = _native.WritePlan()
-        plan.uri, plan.job, plan.version = state["uri"], state["job"], state["version"]
+        plan.uri, plan.address = state["uri"], state["address"]
+        plan.job, plan.version = state["job"], state["version"]
         options = _native.WriteOptions()
         for name, value in state["options"].items():
             setattr(options, name, value)
+        options.catalog = state["catalog"]
         if state["schema"] is not None:
             options.schema = _native.Schema.from_json(state["schema"])
         plan.options = options

@@ -206,12 +206,17 @@ def write(
         options.catalog = default_catalog()
     with relay.raising(), _bar(progress) as bar:
         native = _native.write(source.__arrow_c_stream__(), target, options, bar)
+    return summary_of(native)
+
+
+def summary_of(native: _native.WriteSummary) -> WriteSummary:
+    """Return the summary of a write; warn where the rows stand and a catalog is behind."""
     summary = WriteSummary(native)
     if untold := summary.to_dict()["catalog_error"]:
         warnings.warn(
             f"{summary.rows} rows were written, and the catalog was not told: {untold}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return summary
 

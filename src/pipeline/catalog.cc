@@ -166,34 +166,44 @@ Result<Dataset> pipeline::OpenByName(const std::string& address,
   return OpenTable(*catalog, address, options, options.where);
 }
 
-Result<WriteSummary> pipeline::WriteByName(
-    const std::shared_ptr<arrow::RecordBatchReader>& data, const std::string& address,
-    const WriteOptions& options, const Progress& progress) {
-  ARROW_ASSIGN_OR_RAISE(const auto catalog, CatalogOf(address, options.catalog));
+Result<pipeline::NamedWrite> pipeline::NamedWrite::Of(const std::string& address,
+                                                      const WriteOptions& options) {
+  NamedWrite write;
+  ARROW_ASSIGN_OR_RAISE(write.catalog, CatalogOf(address, options.catalog));
   ARROW_ASSIGN_OR_RAISE(const CatalogLocation location,
-                        LocateForWriting(*catalog, address));
-  const std::string name = address.substr(kCatalogScheme.size());
-  ARROW_ASSIGN_OR_RAISE(const CatalogEntry entry, catalog->Show(name));
-  WriteOptions placed = options;
-  placed.catalog.clear();
-  placed.storage_options.insert(location.storage_options.begin(),
-                                location.storage_options.end());
+                        LocateForWriting(*write.catalog, address));
+  write.name = address.substr(kCatalogScheme.size());
+  write.uri = location.uris[0];
+  write.options = options;
+  write.options.catalog.clear();
+  write.options.storage_options.insert(location.storage_options.begin(),
+                                       location.storage_options.end());
   // What a log says of a Delta table, the entry says of others.
   if (options.format == "parquet" && options.mode != "overwrite" &&
       options.partition_by.empty()) {
-    placed.partition_by = entry.partition_columns;
+    ARROW_ASSIGN_OR_RAISE(const CatalogEntry entry, write.catalog->Show(write.name));
+    write.options.partition_by = entry.partition_columns;
   }
-  auto written = Write(data, location.uris[0], placed, progress);
-  if (!written.ok()) return WithContext(written.status(), "table " + name);
-  OpenOptions opening;
-  opening.storage_options = placed.storage_options;
-  opening.partition_types = location.partition_types;
+  write.opening.storage_options = write.options.storage_options;
+  write.opening.partition_types = location.partition_types;
+  return write;
+}
+
+void pipeline::NamedWrite::Tell(WriteSummary* summary) const {
   // Rows that are appended to a Delta table change none of its columns.
   const bool columns =
-      options.mode == "overwrite" || options.format == "parquet" || written->version == 0;
-  const Status told =
-      TellOfWrite(catalog.get(), name, location.uris[0], opening, columns);
-  if (!told.ok()) written->catalog_error = MessageOf(told);
+      options.mode == "overwrite" || options.format == "parquet" || summary->version == 0;
+  const Status told = TellOfWrite(catalog.get(), name, uri, opening, columns);
+  if (!told.ok()) summary->catalog_error = MessageOf(told);
+}
+
+Result<WriteSummary> pipeline::WriteByName(
+    const std::shared_ptr<arrow::RecordBatchReader>& data, const std::string& address,
+    const WriteOptions& options, const Progress& progress) {
+  ARROW_ASSIGN_OR_RAISE(const NamedWrite named, NamedWrite::Of(address, options));
+  auto written = Write(data, named.uri, named.options, progress);
+  if (!written.ok()) return WithContext(written.status(), "table " + named.name);
+  named.Tell(&*written);
   return written;
 }
 

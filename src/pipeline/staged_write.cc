@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/uuid.h"
+#include "pipeline/catalog.h"
 #include "pipeline/delta_writing.h"
 #include "pipeline/thread_executor.h"
 #include "pipeline/write_files.h"
@@ -146,6 +147,14 @@ Status Initialize() {
 
 Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
                             const WriteOptions& options) {
+  if (uri.starts_with(kCatalogScheme)) {
+    ARROW_ASSIGN_OR_RAISE(const auto named, pipeline::NamedWrite::Of(uri, options));
+    auto plan = PlanWrite(named.uri, rows, named.options);
+    if (!plan.ok()) return WithContext(plan.status(), "table " + named.name);
+    plan->address = uri;
+    plan->options.catalog = options.catalog;
+    return plan;
+  }
   ARROW_RETURN_NOT_OK(Initialize());
   ARROW_RETURN_NOT_OK(pipeline::CheckWriteOptions(options));
   if (options.format != "delta") {
@@ -223,6 +232,14 @@ Result<WriteSummary> CommitStaged(const WritePlan& plan,
   summary.uri = place.storage->Display(place.root);
   summary.memory_budget = plan.options.memory_budget;
   summary.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  if (!plan.address.empty()) {
+    const auto named = pipeline::NamedWrite::Of(plan.address, plan.options);
+    if (named.ok()) {
+      named->Tell(&summary);
+    } else {
+      summary.catalog_error = MessageOf(named.status());
+    }
+  }
   return std::move(summary);
 }
 

@@ -4,13 +4,12 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import headrace as hr
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from torch import nn
-
-import headrace as hr
 
 ROWS = 300
 
@@ -76,7 +75,3 @@ def assert_same(one: Any, other: Any) -> None:
         assert set(mine) - timed == set(yours) - timed
         for name in set(mine) - timed:
             assert mine[name] == pytest.approx(yours[name], rel=1e-4, abs=1e-7), name
-
-
-
-

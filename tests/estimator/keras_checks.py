@@ -13,10 +13,9 @@ BACKEND, TASKS, KILLED = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "killed"
 os.environ["KERAS_BACKEND"] = BACKEND
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
+import headrace as hr  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-
-import headrace as hr  # noqa: E402
 from headrace.estimator import CheckpointOptions, GangOptions, KerasModel  # noqa: E402
 
 EPOCHS, RATE, MOMENTUM = 3, 0.05, 0.5

@@ -3,11 +3,9 @@
 from typing import Any
 
 import fits
+import headrace as hr
 import pytest
 import torch
-from torch import nn
-
-import headrace as hr
 from headrace.errors import Conflict, InvalidArgument, NotFound
 from headrace.estimator import (
     CheckpointOptions,
@@ -21,6 +19,7 @@ from headrace.estimator import (
 from headrace.estimator._columns import Columns
 from headrace.estimator._deal import deal_of
 from headrace.estimator._torch_losses import losses_of, metrics_of, outputs_of
+from torch import nn
 
 Y = Columns.of(["a"], ["y"])
 WEIGHTED = Columns.of(["a"], ["y"], "weight")
@@ -67,7 +66,10 @@ def test_wrong_parameters_are_refused_at_once(
         (lambda: LoaderOptions(dtype="int8"), "LoaderOptions.dtype is 'int8'"),
         (lambda: LoaderOptions(streams=0), "LoaderOptions.streams is 0"),
         (lambda: CheckpointOptions(every_steps=0), "CheckpointOptions.every_steps is 0"),
-        (lambda: CheckpointOptions(best_is="most"), "CheckpointOptions.best_is is 'most'"),
+        (
+            lambda: CheckpointOptions(best_is="most"),
+            "CheckpointOptions.best_is is 'most'",
+        ),
         (lambda: StepOptions(precision="float8"), "StepOptions.precision is 'float8'"),
         (lambda: GangOptions(timeout=0), "GangOptions.timeout is 0"),
         (lambda: EarlyStopping(patience=0), "EarlyStopping.patience is 0"),

@@ -8,9 +8,8 @@ from typing import Any
 
 import cloudpickle
 import fits
-import pytest
-
 import headrace as hr
+import pytest
 from headrace.estimator import CheckpointOptions, GangOptions
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # tasks cannot import it

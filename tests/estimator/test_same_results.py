@@ -7,12 +7,11 @@ from typing import Any
 
 import cloudpickle
 import fits
+import headrace as hr
 import numpy as np
 import pytest
 import torch
 from torch import nn
-
-import headrace as hr
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # tasks cannot import it
 
@@ -88,7 +87,12 @@ def by_hand(table: Path) -> tuple[nn.Module, list[dict[str, float]]]:
         )
         right = weight @ accuracy(out["positive"], batch["positive"])
         total = 0.5 * y + 2.0 * kind
-        sums = {"loss": total, "y_loss": y, "positive_loss": kind, "positive_accuracy": right}
+        sums = {
+            "loss": total,
+            "y_loss": y,
+            "positive_loss": kind,
+            "positive_accuracy": right,
+        }
         error = (out["y"][:, 0] - batch["y"]).abs().sum()
         return total, {
             **{name: value.item() for name, value in sums.items()},

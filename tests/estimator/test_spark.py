@@ -8,10 +8,12 @@ from typing import Any
 
 import cloudpickle
 import fits
+import headrace as hr
 import numpy as np
 import pytest
 import sessions
 import torch
+from headrace.estimator import CheckpointOptions, TorchModel
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import VectorAssembler
@@ -20,9 +22,6 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from torch import nn
-
-import headrace as hr
-from headrace.estimator import CheckpointOptions, TorchModel
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # tasks cannot import it
 
@@ -66,7 +65,9 @@ def test_a_pipeline_is_fitted_saved_loaded_and_evaluated(
     rows = found.select("a", "features", "y__output").orderBy("a").toPandas()
     inputs = torch.tensor(np.stack([one.toArray() for one in rows["features"]])).float()
     with torch.no_grad():
-        np.testing.assert_allclose(rows["y__output"], model.model(inputs)[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(
+            rows["y__output"], model.model(inputs)[:, 0], rtol=1e-5
+        )
 
 
 class Kinds(nn.Module):
@@ -89,7 +90,9 @@ def test_outputs_are_vectors_arrays_and_integers(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     vectors = [Vectors.dense(1, 2, 3), Vectors.sparse(3, [1], [5.0])] * 8
-    df = spark.createDataFrame([(one, 0.0, 0.0, 0) for one in vectors], ["v", "p", "q", "r"])
+    df = spark.createDataFrame(
+        [(one, 0.0, 0.0, 0) for one in vectors], ["v", "p", "q", "r"]
+    )
     model = fits.estimator(
         model=Kinds(),
         loss=nothing,
@@ -121,7 +124,9 @@ def test_outputs_are_vectors_arrays_and_integers(
         model.transform(null).collect()
 
 
-def test_a_cross_validator_chooses_among_parameters(df: DataFrame, tmp_path: Path) -> None:
+def test_a_cross_validator_chooses_among_parameters(
+    df: DataFrame, tmp_path: Path
+) -> None:
     slow = functools.partial(torch.optim.SGD, lr=1e-5)
     fast = functools.partial(torch.optim.SGD, lr=0.1)
     estimator = fits.estimator(tasks=1, epochs=1, store=tmp_path)
@@ -136,7 +141,7 @@ def test_a_cross_validator_chooses_among_parameters(df: DataFrame, tmp_path: Pat
     found = validator.fit(df)
     assert found.avgMetrics[1] < found.avgMetrics[0] / 2
     named = fits.estimator(store=tmp_path, run_id="r")
-    with pytest.raises(hr.errors.InvalidArgument, match="run_id is \"r\""):
+    with pytest.raises(hr.errors.InvalidArgument, match='run_id is "r"'):
         named.fitMultiple(df, grid)
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import cloudpickle
 import fits
+import headrace as hr
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from torch import nn
-
-import headrace as hr
 from headrace.estimator import CheckpointOptions, EarlyStopping, StepOptions, TorchModel
+from torch import nn
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # tasks cannot import it
 

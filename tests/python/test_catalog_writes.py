@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import headrace as hr
 import pyarrow as pa
 import pytest
+from headrace._staged import StagedWrite
 
 ROWS = pa.table({"id": [1, 2, 3]})
 
@@ -142,3 +144,23 @@ def test_the_entry_ends_with_the_last_version_of_many_writers(
     assert [child.wait(240) for child in children] == [0] * 4
     assert counts(catalog) == (20, 63, 21)
     assert hr.open("catalog:prod.numbers").count_rows() == 63
+
+
+def test_a_staged_write_by_name_tells_the_catalog(
+    catalog: hr.Catalog, numbers: Path
+) -> None:
+    more = pa.table({"id": [4, 5]})
+    planned = StagedWrite("catalog:prod.numbers", more.schema, mode="append")
+    away = pickle.loads(pickle.dumps(planned))  # as a task of Spark's has it
+    part = away.stage(0, more.schema, more.to_batches())
+    assert pickle.loads(pickle.dumps(away)).commit([part]).version == 1
+    assert counts(catalog)[:2] == (1, 5)
+    assert hr.open("catalog:prod.numbers").count_rows() == 5
+    with pytest.raises(hr.errors.NotFound, match=r"prod\.others"):
+        StagedWrite("catalog:prod.others", more.schema)
+
+    late = StagedWrite("catalog:prod.numbers", more.schema, mode="append")
+    part = late.stage(0, more.schema, more.to_batches())
+    catalog.rm("prod.numbers")
+    with pytest.warns(RuntimeWarning, match="the catalog was not told"):
+        assert late.commit([part]).version == 2

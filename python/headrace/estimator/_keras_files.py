@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from ..errors import Corrupt
 
-__all__ = ["from_bytes", "loaded_arrays", "packed", "saved_arrays", "to_bytes", "unpacked", "weights_of"]
+__all__ = [
+    "from_bytes",
+    "loaded_arrays",
+    "packed",
+    "saved_arrays",
+    "to_bytes",
+    "unpacked",
+    "weights_of",
+]
 
 #: Where the text lies among arrays that are saved together.
 _TEXT = "text"

@@ -398,7 +398,11 @@ class _KerasTrainee:
 
     def _given(self, given: dict[str, Any]) -> tuple[list[Any], list[Any], Any]:
         """Return inputs, labels and weights of a batch."""
-        batch = given if self._task.transformation is None else self._task.transformation(given)
+        batch = (
+            given
+            if self._task.transformation is None
+            else self._task.transformation(given)
+        )
         columns = self._task.loop.columns
         wanted = [*columns.keys, *columns.labels]
         missing = [name for name in wanted if name not in batch]
@@ -459,7 +463,8 @@ class _KerasTrainee:
             batch = padded
             if not valid.all():
                 batch = {
-                    name: self._backend.rows(value, valid) for name, value in padded.items()
+                    name: self._backend.rows(value, valid)
+                    for name, value in padded.items()
                 }
             if valid.any():
                 loss, behind = self._backend.evaluate(*self._given(batch))

@@ -117,7 +117,9 @@ class _Rows:
         try:
             converter = convert(
                 chosen,
-                cache_dir=None if self._store is None else _below(self._store.uri, "data"),
+                cache_dir=None
+                if self._store is None
+                else _below(self._store.uri, "data"),
                 dtype=dtype if dtype in _CONVERTED else None,
                 keep=self._keep,
                 storage_options=self._storage_options,
@@ -209,7 +211,9 @@ def transform(
         [of_sql.StructField(f"_{place}", one) for place, one in enumerate(types)]
     )
     fields = {field.name: field.dataType for field in df.schema.fields}
-    given = [_feature(df, name, fields[name], predictor.dtype) for name in columns.features]
+    given = [
+        _feature(df, name, fields[name], predictor.dtype) for name in columns.features
+    ]
     payload = cloudpickle.dumps(predictor)
     predict = sql.arrow_udf(_udf(payload, columns, outputs, batch_size), kind)
     taken = "__headrace_outputs"
@@ -220,7 +224,9 @@ def transform(
         if vectors == "vector" and len(_shape(shape)) == 1:
             value = array_to_vector(value)
         found.append(value.alias(name))
-    return with_outputs.select(*(with_outputs[_quoted(name)] for name in df.columns), *found)
+    return with_outputs.select(
+        *(with_outputs[_quoted(name)] for name in df.columns), *found
+    )
 
 
 def _feature(df: DataFrame, name: str, of: Any, dtype: str | None) -> Column:

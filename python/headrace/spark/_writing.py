@@ -56,7 +56,8 @@ def write(
     df : pyspark.sql.DataFrame
         Of classic Spark or of Spark Connect.
     uri : str
-        The table's folder, as every executor reaches it.
+        The table's folder, as every executor reaches it. Or "catalog:prod.flights": where
+        the table of that name lies, in the driver's catalog, which is told of the write.
     mode : str, optional
         "error", "append", "overwrite" or "overwrite_partitions", as for `headrace.write`.
     schema : Schema, optional
