@@ -1,11 +1,13 @@
-"""Bytes a second that a loader reads of S3, beside pyarrow's best raw rate; and how many.
+"""How fast a loader goes over a table on S3, beside pyarrow's best raw rate; what it reads.
 
 The server is SeaweedFS on this machine, so that it, reading and decoding share the cores. Raw
 reads are those of `pyarrow.fs.S3FileSystem`: the files whole, cut into parts, by threads; the
 best of some part sizes and counts of threads. Raw reads and loader run in turn, after a round
 that is not counted; the ratio is that of a pair. Beside them `pyarrow.parquet.read_table`,
-which decodes as well. Of a filter on the column that a table is sorted by, the bytes that
-were read are set beside those of the row groups that hold the rows.
+which decodes as well. A loader's rate is that of the bytes in which the columns that it
+delivers are stored, each once, by the time of a pass; `read` is how often it read them. Of a
+filter on the column that a table is sorted by, the bytes that were read are set beside those
+of the row groups that hold the rows.
 """
 
 import argparse
@@ -58,6 +60,8 @@ class Measured:
 
     case: Case
     bytes_per_second: float
+    read: float
+    calls: int
     raw_bytes_per_second: float
     ratio: float
     least: float
@@ -66,9 +70,10 @@ class Measured:
 
 
 CASES = [
-    Case("all columns", 2),
-    Case("all columns", 4),
+    Case("20 numbers", 2, work.COLUMNS),
+    Case("20 numbers", 4, work.COLUMNS),
     Case("16 of float32", 4, work.FLOATS),
+    Case("all columns", 4),
 ]
 
 
@@ -107,43 +112,60 @@ def read_table(server: servers.Server, path: str) -> float:
     return size / (time.perf_counter() - begin)
 
 
-def read_loader(server: servers.Server, path: str, case: Case) -> tuple[float, str]:
-    """Return the bytes a second that a loader reads, and what limits it."""
+def stored_bytes(server: servers.Server, path: str, columns: list[str] | None) -> int:
+    """Return the bytes of the chunks of some columns; None: of all."""
+    count = 0
+    for info in files_of(server.filesystem, path):
+        metadata = pq.read_metadata(info.path, filesystem=server.filesystem)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            chunks = [group.column(c) for c in range(group.num_columns)]
+            count += sum(
+                chunk.total_compressed_size
+                for chunk in chunks
+                if columns is None or chunk.path_in_schema in columns
+            )
+    return count
+
+
+def read_loader(
+    server: servers.Server, path: str, case: Case
+) -> tuple[float, dict[str, object]]:
+    """Return the seconds of a pass, and the loader's statistics."""
     dataset = hr.open(f"s3://{path}", storage_options=server.options)
     if case.columns is not None:
         dataset = dataset.select(*case.columns)
-    with dataset.loader(
-        batch_size=65_536, to="arrow", seed=7, num_threads=case.threads
-    ) as loader:
+    with dataset.loader(batch_size=4096, seed=7, num_threads=case.threads) as loader:
         begin = time.perf_counter()
         for _ in loader:
             pass
-        seconds = time.perf_counter() - begin
-        stats = loader.stats()
-        return stats["bytes_read"] / seconds, str(stats["bottleneck"])
+        return time.perf_counter() - begin, loader.stats()
 
 
 def measure(
     server: servers.Server, path: str, case: Case, best: Raw, pairs: int
 ) -> Measured:
     """Run raw reads and loader in turn."""
+    size = stored_bytes(server, path, case.columns)
     raws, rates = [], []
-    bottleneck = ""
+    stats: dict[str, object] = {}
     for pair in range(pairs + 1):
         raw = read_raw(server, path, best)
-        rate, bottleneck = read_loader(server, path, case)
+        seconds, stats = read_loader(server, path, case)
         if pair > 0:
             raws.append(raw)
-            rates.append(rate)
+            rates.append(size / seconds)
     ratios = [a / b for a, b in zip(rates, raws, strict=True)]
     return Measured(
         case,
         statistics.median(rates),
+        stats["bytes_read"] / size,
+        stats["read_calls"],
         statistics.median(raws),
         statistics.median(ratios),
         min(ratios),
         max(ratios),
-        bottleneck,
+        str(stats["bottleneck"]),
     )
 
 
@@ -175,13 +197,17 @@ def filtered(server: servers.Server, source: Path, path: str) -> dict[str, float
 
 def lines(results: list[Measured]) -> Iterator[str]:
     """Yield the table that is printed."""
-    yield f"{'case':<16} threads    MB/s     raw  ratio (range)        bottleneck"
+    yield (
+        f"{'case':<16} threads    MB/s     raw  ratio (range)         "
+        "read  calls  bottleneck"
+    )
     for result in results:
         yield (
             f"{result.case.name:<16} {result.case.threads:>7} "
             f"{result.bytes_per_second / 1e6:>7.0f} "
             f"{result.raw_bytes_per_second / 1e6:>7.0f} {result.ratio:>6.2f} "
-            f"({result.least:.2f} to {result.greatest:.2f})  {result.bottleneck}"
+            f"({result.least:.2f} to {result.greatest:.2f})  {result.read:>5.2f}"
+            f" {result.calls:>6}  {result.bottleneck}"
         )
 
 

@@ -1,7 +1,9 @@
 // Storage that fails at any one call: each way to read ends in an error that names the
 // file, or in the very rows that are stored.
 #include <arrow/builder.h>
+#include <arrow/io/interfaces.h>
 #include <arrow/table.h>
+#include <arrow/util/thread_pool.h>
 #include <headrace/dataset.h>
 #include <headrace/features.h>
 #include <headrace/inspect.h>
@@ -17,6 +19,7 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -105,6 +108,16 @@ class Watchdog {
 
 int64_t EntriesOf(const char* folder) {
   return std::ranges::distance(std::filesystem::directory_iterator(folder));
+}
+
+/// Has all of Arrow's I/O threads there, which come when they are first needed, and stay.
+void StartIoThreads() {
+  auto* const executor = arrow::io::default_io_context().executor();
+  const auto all = std::make_shared<std::latch>(executor->GetCapacity() + 1);
+  for (int i = 0; i < executor->GetCapacity(); ++i) {
+    Check(executor->Spawn([all] { all->arrive_and_wait(); }));
+  }
+  all->arrive_and_wait();
 }
 
 /// A threads' entry in /proc may outlive its join by a moment.
@@ -465,6 +478,7 @@ class FaultsTest : public ::testing::Test {
     const std::string expected = Check(Read(way, "no fault"));
     const auto counts = faults_->counts();
     ASSERT_EQ(Check(Read(way, "no fault, again")), expected);
+    StartIoThreads();
     const int64_t threads = EntriesOf("/proc/self/task");
     const int64_t descriptors = EntriesOf("/proc/self/fd");
     const int64_t allocated = arrow::default_memory_pool()->bytes_allocated();

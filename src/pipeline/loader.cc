@@ -1,3 +1,4 @@
+#include <arrow/io/interfaces.h>
 #include <headrace/loader.h>
 
 #include <algorithm>
@@ -26,6 +27,8 @@ using pipeline::Pass;
 constexpr int64_t kCountTileRows = 8 << 10;
 constexpr size_t kSkippedListed = 100;  // of rows left out, in stats
 constexpr int64_t kCountBufferBytes = 64 << 10;
+// Long enough for a request to cost little, short enough for many to be under way.
+constexpr int64_t kPartBytes = 4 << 20;
 
 Status CheckRange(const char* name, int64_t value, int64_t least) {
   if (value >= least) return Status::OK();
@@ -73,9 +76,10 @@ struct Loader::Impl {
   LoaderOptions options;
   std::unique_ptr<base::MemoryBudget> budget;
   reader::ReadCounters counters;
-  std::unique_ptr<reader::ChunkCache> chunk_cache;  // null: no filter
   reader::ReadContext read;
   std::shared_ptr<const pipeline::Scan> scan;
+  // Null: a disk, and no filter. Its reads in the background need what is above.
+  std::unique_ptr<reader::ChunkCache> chunk_cache;
   pipeline::SurvivorCounts survivors;
   std::unique_ptr<pipeline::Assembler> assembler;
   plan::OrderSpec order;  // but for the epoch
@@ -105,6 +109,8 @@ struct Loader::Impl {
   Status BindColumns();
   plan::OrderSpec ResolveOrder(const plan::LoaderState* state) const;
   Status PlanFor(const plan::OrderSpec& spec, int64_t rows);
+  /// Has a cache of no more than is planned. No pass is under way.
+  void FitCache();
   Result<plan::EpochOrder> OrderOf(int64_t epoch) const;
   Result<plan::Deal> DealOf(const plan::EpochOrder& order, int64_t start) const;
   plan::LoaderState State(Cursor at) const;
@@ -172,6 +178,21 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   return Status::OK();
 }
 
+void Loader::Impl::FitCache() {
+  if (chunk_cache != nullptr && chunk_cache->capacity() <= memory.chunk_cache) return;
+  chunk_cache.reset();
+  if (memory.chunk_cache > 0) {
+    reader::ChunkCache::Background background;
+    if (!scan->table().storage().local()) {
+      background = {arrow::io::default_io_context().executor(), &counters.timeline,
+                    kPartBytes};
+    }
+    chunk_cache = std::make_unique<reader::ChunkCache>(memory.chunk_cache, budget.get(),
+                                                       background);
+  }
+  read.cache = chunk_cache.get();
+}
+
 Status Loader::Impl::Init() {
   ARROW_RETURN_NOT_OK(CheckOptions(options));
   ARROW_RETURN_NOT_OK(WriteTrace());  // fails now rather than after an epoch
@@ -197,10 +218,7 @@ Status Loader::Impl::Init() {
   }
   ARROW_RETURN_NOT_OK(PlanFor(order, rows_most));
   ARROW_RETURN_NOT_OK(budget->Reserve(dataset->table->footer_cache_bytes_used()));
-  if (memory.chunk_cache > 0) {
-    chunk_cache = std::make_unique<reader::ChunkCache>(memory.chunk_cache, budget.get());
-    read.cache = chunk_cache.get();
-  }
+  FitCache();
   ARROW_ASSIGN_OR_RAISE(survivors,
                         scan->CountSurvivors(read, executor, options.progress));
   int64_t total = 0;
@@ -442,6 +460,7 @@ Status Loader::LoadStateJson(const std::string& json) {
     ARROW_RETURN_NOT_OK(impl_->PlanFor(before, rows));
     return status;
   }
+  impl_->FitCache();
   impl_->cursor = {state.epoch, state.samples};
   impl_->cursor_loaded = true;
   return Status::OK();
@@ -517,6 +536,7 @@ std::string Loader::ToString() const {
 
 void Loader::Close() {
   std::shared_ptr<Pass> running;
+  std::unique_ptr<reader::ChunkCache> cache;
   std::vector<std::jthread> threads;
   {
     std::lock_guard lock(impl_->mutex);
@@ -524,17 +544,15 @@ void Loader::Close() {
     running = std::move(impl_->pass);
     impl_->next_pass.reset();
     threads = std::move(impl_->threads);
+    cache = std::move(impl_->chunk_cache);  // which they read by until they are joined
   }
   if (running != nullptr) running->Stop();
   // Joined without the lock: a blocked Next gets away at once, and only Close waits for
   // what storage has not answered yet.
   threads.clear();
+  cache.reset();
   // An open pass that is closed has no caller left to tell.
   if (running != nullptr) (void)impl_->WriteTrace();
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->chunk_cache.reset();
-  }
   // What batches still hold goes back when they do.
   impl_->budget->recycler()->Close();
 }

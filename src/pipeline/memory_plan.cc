@@ -22,6 +22,8 @@ constexpr int64_t kSampledFragments = 16;
 constexpr int64_t kPageBytes = int64_t{1} << 20;
 constexpr int64_t kReadBufferMin = 16 << 10;
 constexpr int64_t kReadBufferMax = 256 << 10;
+// Where each call takes long.
+constexpr int64_t kRemoteBufferMax = 4 << 20;
 constexpr int64_t kTileRowsMax = 64 << 10;
 // The smallest tile is as many rows as make this many bytes, and no more than these rows.
 constexpr int64_t kSmallTileBytes = 64 << 10;
@@ -218,7 +220,12 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   plan.batch = batch_rows * plan.batch_row_bytes + (64 << 10);
 
   int64_t pages = 0;
-  for (const ColumnSizes& column : sizes) pages += column.PageBytes() + kOpenChunkBytes;
+  int64_t group_bytes = 0;
+  for (const ColumnSizes& column : sizes) {
+    pages += column.PageBytes() + kOpenChunkBytes;
+    group_bytes += column.largest_chunk;
+  }
+  const bool remote = !table.storage().local();
   const auto chunks = static_cast<int64_t>(sizes.size()) * streams;
   const int64_t threads = needs.options.num_threads;
   // Joining a window's gathered columns holds them twice for a moment.
@@ -266,11 +273,13 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       kTileRowsMax);
   plan.read_buffer_bytes =
       std::clamp(kReadBufferMin + spare / 4 / std::max<int64_t>(1, chunks),
-                 kReadBufferMin, kReadBufferMax);
+                 kReadBufferMin, remote ? kRemoteBufferMax : kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
-  if (needs.filtered) {
-    plan.chunk_cache = spare;
-    plan.readers += spare;
+  if (needs.filtered || remote) {
+    // Without a filter for what streams have open, and what those after them will have.
+    plan.chunk_cache =
+        needs.filtered ? spare : std::min(spare, 2 * streams * group_bytes);
+    plan.readers += plan.chunk_cache;
   }
   return plan;
 }

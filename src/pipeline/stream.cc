@@ -10,7 +10,7 @@ Stream::Stream(const StreamContext* context, int id, int64_t first)
       id_(id),
       rows_(id == plan::SampleRef::kRemainder ? context->order->remainder_rows()
                                               : context->order->stream_rows()),
-      reader_(context->read, &context->scan->spec()) {
+      reader_(context->read, &context->scan->spec(), /*resumed=*/first > 0) {
   next_ = first < rows_ ? WindowAt(first) : plan::Window{0, rows_, 0};
 }
 
@@ -62,6 +62,7 @@ Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* plac
   }
   ARROW_RETURN_NOT_OK(window->Seal());
   const int64_t after = next_.first + next_.rows;
+  if (after == rows_) reader_.Close();
   next_ = after < rows_ ? WindowAt(after) : plan::Window{next_.index + 1, rows_, 0};
   return window;
 }

@@ -100,7 +100,7 @@ Result<arrow::ArrayVector> ReadGroup(const reader::ReadContext& context,
   };
   ARROW_ASSIGN_OR_RAISE(
       auto reader, reader::RowGroupReader::Open(context, group.fragment, group.row_group,
-                                                row_of(0), columns));
+                                                {row_of(0)}, columns));
   arrow::ArrayVector read;
   for (size_t c = 0; c < columns.size(); ++c) {
     arrow::ArrayVector runs;

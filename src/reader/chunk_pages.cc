@@ -28,43 +28,6 @@ std::unique_ptr<parquet::PageReader> PagerOf(const ColumnChunk& chunk,
                                    always_compressed);
 }
 
-/// The page that holds chunk.first_row and those after it, by the offset index; `passed`
-/// gets the rows before. Null where there is no such index.
-Result<std::unique_ptr<parquet::PageReader>> SeekPage(
-    const ColumnChunk& chunk, const parquet::ColumnChunkMetaData& column,
-    const ByteRange& bytes, int leaf, int64_t* passed, arrow::MemoryPool* pool) {
-  if (!column.GetOffsetIndexLocation()) return nullptr;
-  auto indexes = chunk.file->GetPageIndexReader();
-  auto index_of_group = indexes == nullptr ? nullptr : indexes->RowGroup(chunk.row_group);
-  auto index = index_of_group == nullptr ? nullptr : index_of_group->GetOffsetIndex(leaf);
-  if (index == nullptr || index->page_locations().empty()) return nullptr;
-  const auto& pages = index->page_locations();
-  auto after = std::upper_bound(pages.begin(), pages.end(), chunk.first_row,
-                                [](int64_t row, const parquet::PageLocation& page) {
-                                  return row < page.first_row_index;
-                                });
-  if (after == pages.begin()) return nullptr;
-  const parquet::PageLocation& page = *(after - 1);
-  *passed = page.first_row_index;
-  const int64_t end = bytes.offset + bytes.size;
-  if (page.offset < bytes.offset || page.offset >= end ||
-      pages[0].offset < bytes.offset) {
-    return Error(ErrorKind::kCorrupt,
-                 "the offset index points to byte " + std::to_string(page.offset) +
-                     ", outside the column chunk's bytes " +
-                     std::to_string(bytes.offset) + " to " + std::to_string(end));
-  }
-  std::vector<ByteRange> ranges;
-  // The dictionary comes before all pages.
-  if (pages[0].offset > bytes.offset) {
-    ranges.push_back({bytes.offset, pages[0].offset - bytes.offset});
-  }
-  ranges.push_back({page.offset, end - page.offset});
-  const int64_t rows = chunk.file->metadata()->RowGroup(chunk.row_group)->num_rows();
-  return PagerOf(chunk, column, leaf, std::move(ranges), rows - page.first_row_index,
-                 pool);
-}
-
 }  // namespace
 
 Result<ByteRange> BytesOf(const ColumnChunk& chunk,
@@ -83,21 +46,50 @@ Result<ByteRange> BytesOf(const ColumnChunk& chunk,
   return bytes;
 }
 
+Result<PageRanges> RangesOf(const ColumnChunk& chunk, int leaf, const RowRange& rows) {
+  const auto column =
+      chunk.file->metadata()->RowGroup(chunk.row_group)->ColumnChunk(leaf);
+  ARROW_ASSIGN_OR_RAISE(const ByteRange bytes, BytesOf(chunk, *column));
+  PageRanges whole{{bytes}, 0};
+  if (chunk.indexes == nullptr || !column->GetOffsetIndexLocation()) return whole;
+  const auto index = chunk.indexes->GetOffsetIndex(leaf);
+  if (index == nullptr || index->page_locations().empty()) return whole;
+  const auto& pages = index->page_locations();
+  auto after = std::upper_bound(pages.begin(), pages.end(), rows.first,
+                                [](int64_t row, const parquet::PageLocation& page) {
+                                  return row < page.first_row_index;
+                                });
+  if (after == pages.begin()) return whole;
+  const parquet::PageLocation& page = *(after - 1);
+  while (after != pages.end() && after->first_row_index < rows.end) ++after;
+  const int64_t bytes_end = bytes.offset + bytes.size;
+  const int64_t pages_end = after == pages.end() ? bytes_end : after->offset;
+  if (page.offset < bytes.offset || page.offset >= pages_end || pages_end > bytes_end ||
+      pages[0].offset < bytes.offset) {
+    return Error(ErrorKind::kCorrupt,
+                 "the offset index points to byte " + std::to_string(page.offset) +
+                     ", outside the column chunk's bytes " +
+                     std::to_string(bytes.offset) + " to " + std::to_string(bytes_end));
+  }
+  PageRanges from{{}, page.first_row_index};
+  // The dictionary comes before all pages.
+  if (pages[0].offset > bytes.offset) {
+    from.ranges.push_back({bytes.offset, pages[0].offset - bytes.offset});
+  }
+  from.ranges.push_back({page.offset, pages_end - page.offset});
+  return from;
+}
+
 Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf,
                              arrow::MemoryPool* pool) {
   auto row_group = chunk.file->metadata()->RowGroup(chunk.row_group);
   auto column = row_group->ColumnChunk(leaf);
-  ARROW_ASSIGN_OR_RAISE(const ByteRange bytes, BytesOf(chunk, *column));
+  ARROW_ASSIGN_OR_RAISE(PageRanges from, RangesOf(chunk, leaf, {chunk.first_row}));
   ChunkPages pages;
   pages.lasting = column->compression() == parquet::Compression::UNCOMPRESSED;
-  if (chunk.first_row > 0) {
-    ARROW_ASSIGN_OR_RAISE(pages.pager,
-                          SeekPage(chunk, *column, bytes, leaf, &pages.passed, pool));
-  }
-  if (pages.pager == nullptr) {
-    pages.passed = 0;
-    pages.pager = PagerOf(chunk, *column, leaf, {bytes}, column->num_values(), pool);
-  }
+  pages.passed = from.passed;
+  pages.pager = PagerOf(chunk, *column, leaf, std::move(from.ranges),
+                        column->num_values() - from.passed, pool);
   return pages;
 }
 

@@ -7,7 +7,9 @@
 #include <parquet/column_reader.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <vector>
 
 #include "reader/chunk_stream.h"
 #include "reader/column_source.h"
@@ -27,6 +29,23 @@ struct ChunkPages {
 /// Where the pages of a column chunk lie, dictionary included.
 Result<ByteRange> BytesOf(const ColumnChunk& chunk,
                           const parquet::ColumnChunkMetaData& column);
+
+/// The bytes of a flat column chunk in which some rows lie.
+struct PageRanges {
+  std::vector<ByteRange> ranges;
+  /// Rows of the row group before the first data page in them.
+  int64_t passed = 0;
+};
+
+/// Rows [first, end) of a row group.
+struct RowRange {
+  int64_t first = 0;
+  int64_t end = std::numeric_limits<int64_t>::max();
+};
+
+/// The dictionary, and the pages that have the rows, by the offset index; where
+/// chunk.indexes has none, the whole chunk. Throws what Parquet throws.
+Result<PageRanges> RangesOf(const ColumnChunk& chunk, int leaf, const RowRange& rows);
 
 /// Opens a leaf's pages at chunk.first_row: the page that holds it by the offset index,
 /// else the first of the chunk. Throws what Parquet throws.

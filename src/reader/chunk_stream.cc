@@ -51,7 +51,8 @@ arrow::Status ChunkStream::ReadRanges(int64_t nbytes, uint8_t* out) {
 arrow::Status ChunkStream::Fill(int64_t nbytes) {
   nbytes = std::min(nbytes, buffered() + Unread());
   if (nbytes <= buffered()) return arrow::Status::OK();
-  const int64_t capacity = std::max(buffer_bytes_, nbytes);
+  const int64_t capacity =
+      std::max(std::min(buffer_bytes_, buffered() + Unread()), nbytes);
   if (buffer_ == nullptr || lent_ || buffer_->size() < capacity) {
     ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> next,
                           arrow::AllocateBuffer(capacity, pool_));

@@ -14,6 +14,7 @@
 #include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
 #include <parquet/file_reader.h>
+#include <parquet/page_index.h>
 
 #include <cstdint>
 #include <memory>
@@ -67,6 +68,7 @@ struct ColumnChunk {
   parquet::ParquetFileReader* file = nullptr;
   std::shared_ptr<arrow::io::RandomAccessFile> input;
   const parquet::ReaderProperties* properties = nullptr;
+  parquet::RowGroupPageIndexReader* indexes = nullptr;  // null: not needed, or none
   int row_group = 0;
   int64_t first_row = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -18,15 +19,19 @@
 namespace headrace::reader {
 namespace {
 
+// What is copied out of memory is copied in pieces that stay in a core's cache.
+constexpr int64_t kCopyBytes = 256 << 10;
+
 /// Counts what is read of a file, and puts our kinds on its errors.
 class CountingFile : public arrow::io::RandomAccessFile {
  public:
   CountingFile(std::shared_ptr<arrow::io::RandomAccessFile> file,
-               const ReadContext& context, int64_t fragment)
+               const ReadContext& context, int64_t fragment, bool timed)
       : file_(std::move(file)),
         table_(context.table),
         counters_(context.counters),
-        fragment_(fragment) {}
+        fragment_(fragment),
+        timed_(timed) {}
 
   arrow::Status Close() override { return file_->Close(); }
   bool closed() const override { return file_->closed(); }
@@ -67,7 +72,7 @@ class CountingFile : public arrow::io::RandomAccessFile {
     const auto begin = base::Timeline::Clock::now();
     auto result = call();
     const int64_t size = result.ok() ? SizeOf(*result) : 0;
-    counters_->timeline.Add(base::Activity::kRead, begin, size);
+    if (timed_) counters_->timeline.Add(base::Activity::kRead, begin, size);
     if (!result.ok()) return Translate(result.status());
     counters_->bytes_read += size;
     return result;
@@ -77,7 +82,14 @@ class CountingFile : public arrow::io::RandomAccessFile {
   const table::Table* table_;
   ReadCounters* counters_;
   int64_t fragment_;
+  bool timed_;  // not where nobody waits for it
 };
+
+/// Of a damaged footer anything may come.
+bool IsRange(const ByteRange& range) {
+  return range.offset >= 0 && range.size > 0 &&
+         range.size <= std::numeric_limits<int64_t>::max() - range.offset;
+}
 
 }  // namespace
 
@@ -139,12 +151,25 @@ struct RowGroupReader::OpenFile {
   parquet::ReaderProperties properties;
   parquet::ArrowReaderProperties arrow_properties;
   std::shared_ptr<arrow::io::RandomAccessFile> input;
+  std::shared_ptr<CachedFile> cached;  // input, where there is a cache
   std::shared_ptr<parquet::FileMetaData> metadata;
   std::unique_ptr<parquet::ParquetFileReader> parquet;
   parquet::arrow::SchemaManifest manifest;
+  // Made when columns are entered, or end, within the row group.
+  std::shared_ptr<parquet::RowGroupPageIndexReader> indexes;
   // Made when the first column needs record assembly.
   std::unique_ptr<parquet::arrow::FileReader> assembled;
   int row_group = 0;
+
+  /// Throws what Parquet throws.
+  void OpenIndexes() {
+    const auto pages = indexes == nullptr ? parquet->GetPageIndexReader() : nullptr;
+    if (pages != nullptr) indexes = pages->RowGroup(row_group);
+  }
+
+  ColumnChunk ChunkAt(int64_t first_row) const {
+    return {parquet.get(), input, &properties, indexes.get(), row_group, first_row};
+  }
 
   Result<parquet::arrow::FileReader*> Assembled(arrow::MemoryPool* pool) {
     if (assembled == nullptr) {
@@ -162,7 +187,7 @@ RowGroupReader::RowGroupReader() = default;
 RowGroupReader::~RowGroupReader() = default;
 
 Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
-    const ReadContext& context, int64_t fragment, int row_group, int64_t first_row,
+    const ReadContext& context, int64_t fragment, int row_group, const EnteredRows& rows,
     const std::vector<ReadColumn>& columns) {
   std::unique_ptr<RowGroupReader> reader(new RowGroupReader());
   reader->table_ = context.table;
@@ -181,7 +206,15 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   file.arrow_properties.set_batch_size(context.tile_rows);
   ARROW_ASSIGN_OR_RAISE(file.metadata, context.table->Footer(fragment));
   ARROW_ASSIGN_OR_RAISE(auto input, context.table->OpenFile(fragment));
-  file.input = std::make_shared<CountingFile>(std::move(input), context, fragment);
+  file.input = std::make_shared<CountingFile>(input, context, fragment, true);
+  if (context.cache != nullptr) {
+    auto ahead = context.cache->in_background()
+                     ? std::make_shared<CountingFile>(input, context, fragment, false)
+                     : file.input;
+    file.cached = std::make_shared<CachedFile>(context.cache, fragment, file.input,
+                                               std::move(ahead));
+    file.input = file.cached;
+  }
   Status opened = CatchParquet([&]() -> Status {
     file.parquet =
         parquet::ParquetFileReader::Open(file.input, file.properties, file.metadata);
@@ -190,15 +223,15 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
                                                 file.arrow_properties, &file.manifest);
   });
   if (!opened.ok()) return WithContext(opened, context.table->DisplayPath(fragment));
-  if (context.cache != nullptr) {
-    ARROW_RETURN_NOT_OK(reader->ReadAhead(context, first_row, columns));
+  if (file.cached != nullptr) {
+    ARROW_RETURN_NOT_OK(reader->ReadAhead(context, rows, columns));
   }
   ++context.counters->row_groups_opened;
   for (const ReadColumn& column : columns) {
     reader->fields_.push_back(column.field);
     reader->mapped_.push_back(column.mapped != nullptr ? column.mapped : column.field);
     Status status = CatchParquet(
-        [&] { return reader->OpenColumn(context, fragment, first_row, column); });
+        [&] { return reader->OpenColumn(context, fragment, rows.first, column); });
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
     reader->placeable_.resize(reader->sources_.size());
     reader->cells_placeable_.resize(reader->sources_.size());
@@ -207,47 +240,61 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   return reader;
 }
 
-Status RowGroupReader::ReadAhead(const ReadContext& context, int64_t first_row,
+Status RowGroupReader::ReadAhead(const ReadContext& context, const EnteredRows& rows,
                                  const std::vector<ReadColumn>& columns) {
-  return CatchParquet([&]() -> Status {
-    ColumnChunk chunk;
-    chunk.file = file_->parquet.get();
-    chunk.input = file_->input;
-    const auto group = file_->metadata->RowGroup(file_->row_group);
-    std::vector<ByteRange> ranges;
-    for (const ReadColumn& column : columns) {
-      const auto* field = column.stored()
-                              ? FindField(file_->manifest.schema_fields, column.file_path)
-                              : nullptr;
-      if (field == nullptr) continue;
-      std::vector<int> leaves;
-      CollectLeaves(*field, &leaves);
-      for (const int leaf : leaves) {
-        ARROW_ASSIGN_OR_RAISE(const ByteRange bytes,
-                              BytesOf(chunk, *group->ColumnChunk(leaf)));
-        // Of a damaged footer anything may come; whoever reads the chunk says so.
-        if (bytes.offset >= 0 && bytes.size > 0) ranges.push_back(bytes);
+  const bool part =
+      rows.ahead_first > 0 ||
+      rows.ahead_end < file_->metadata->RowGroup(file_->row_group)->num_rows();
+  if (part || rows.first > 0) {
+    ARROW_RETURN_NOT_OK(CatchParquet([&] { return HoldIndexes(); }));
+  }
+  std::vector<ByteRange> ranges;
+  for (const ReadColumn& column : columns) {
+    const auto* field = column.stored()
+                            ? FindField(file_->manifest.schema_fields, column.file_path)
+                            : nullptr;
+    if (field == nullptr) continue;
+    std::vector<int> leaves;
+    CollectLeaves(*field, &leaves);
+    for (const int leaf : leaves) {
+      const auto pages = CatchParquet([&] {
+        // Records are assembled from the first on.
+        if (!part || !IsFlatField(*field)) return RangesOf(file_->ChunkAt(0), leaf, {});
+        file_->OpenIndexes();
+        return RangesOf(file_->ChunkAt(0), leaf, {rows.ahead_first, rows.ahead_end});
+      });
+      if (!pages.ok() && KindOf(pages.status()) != ErrorKind::kCorrupt) {
+        return pages.status();
       }
+      if (!pages.ok()) continue;  // told by whoever reads the chunk
+      std::ranges::copy_if(pages->ranges, std::back_inserter(ranges), IsRange);
     }
-    if (first_row > 0) {
-      // Parquet reads the offset indexes of all columns of a row group at once.
-      int64_t begin = std::numeric_limits<int64_t>::max();
-      int64_t end = 0;
-      for (int leaf = 0; leaf < group->num_columns(); ++leaf) {
-        if (const auto index = group->ColumnChunk(leaf)->GetOffsetIndexLocation()) {
-          begin = std::min(begin, index->offset);
-          end = std::max(end, index->offset + index->length);
-        }
-      }
-      if (begin >= 0 && begin < end) ranges.push_back({begin, end - begin});
+  }
+  ARROW_ASSIGN_OR_RAISE(const bool all, file_->cached->Hold(ranges));
+  if (all) {
+    file_->properties.set_buffer_size(std::min(context.read_buffer_bytes, kCopyBytes));
+  }
+  return Status::OK();
+}
+
+bool RowGroupReader::IsFlatField(const parquet::arrow::SchemaField& field) const {
+  return field.is_leaf() && IsFlat(*file_->metadata->schema()->Column(field.column_index),
+                                   *field.field->type());
+}
+
+Status RowGroupReader::HoldIndexes() {
+  // Parquet reads the offset indexes of all columns of a row group at once.
+  const auto group = file_->metadata->RowGroup(file_->row_group);
+  int64_t begin = std::numeric_limits<int64_t>::max();
+  int64_t end = 0;
+  for (int leaf = 0; leaf < group->num_columns(); ++leaf) {
+    if (const auto index = group->ColumnChunk(leaf)->GetOffsetIndexLocation()) {
+      begin = std::min(begin, index->offset);
+      end = std::max(end, index->offset + index->length);
     }
-    ARROW_ASSIGN_OR_RAISE(auto blocks,
-                          context.cache->Get(fragment_, ranges, file_->input.get()));
-    file_->input = WithBlocks(file_->input, std::move(blocks));
-    file_->parquet = parquet::ParquetFileReader::Open(file_->input, file_->properties,
-                                                      file_->metadata);
-    return Status::OK();
-  });
+  }
+  const ByteRange range{begin, end - begin};
+  return IsRange(range) ? file_->cached->Hold({range}).status() : Status::OK();
 }
 
 Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
@@ -269,14 +316,9 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
         MakeConstantSource(arrow::MakeNullScalar(column.field->type()), pool_));
     return Status::OK();
   }
-  ColumnChunk chunk;
-  chunk.file = file_->parquet.get();
-  chunk.input = file_->input;
-  chunk.properties = &file_->properties;
-  chunk.row_group = file_->row_group;
-  chunk.first_row = first_row;
-  if (field->is_leaf() && IsFlat(*file_->metadata->schema()->Column(field->column_index),
-                                 *field->field->type())) {
+  if (first_row > 0) file_->OpenIndexes();
+  const ColumnChunk chunk = file_->ChunkAt(first_row);
+  if (IsFlatField(*field)) {
     ARROW_ASSIGN_OR_RAISE(auto source, MakeFlatSource(context, chunk, field->column_index,
                                                       field->field->type()));
     sources_.push_back(std::move(source));

@@ -6,6 +6,7 @@
 #include <headrace/result.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -14,17 +15,25 @@
 
 namespace headrace::reader {
 
+/// Where a row group is entered, and what of it is read ahead, for all that share
+/// context.cache, where an offset index tells pages apart.
+struct EnteredRows {
+  int64_t first = 0;
+  int64_t ahead_first = 0;
+  int64_t ahead_end = std::numeric_limits<int64_t>::max();
+};
+
 /// An open row group. Holds a page and a dictionary per column, not the row group.
 /// Columns advance apart from each other; values come in the table's types.
 ///
 /// Not thread-safe.
 class RowGroupReader {
  public:
-  /// Opens at `first_row` of the row group: by the offset index where there is one, else
+  /// Opens at `rows.first` of the row group: by the offset index where there is one, else
   /// by page headers as pages are met.
   static Result<std::unique_ptr<RowGroupReader>> Open(
-      const ReadContext& context, int64_t fragment, int row_group, int64_t first_row,
-      const std::vector<ReadColumn>& columns);
+      const ReadContext& context, int64_t fragment, int row_group,
+      const EnteredRows& rows, const std::vector<ReadColumn>& columns);
   ~RowGroupReader();
 
   /// The next `rows` values of a column. Corrupt if the column chunk ends before.
@@ -45,9 +54,13 @@ class RowGroupReader {
  private:
   struct OpenFile;
   RowGroupReader();
-  /// Has the chunks of the columns read once for all that share context.cache.
-  Status ReadAhead(const ReadContext& context, int64_t first_row,
+  /// Has what is needed of the columns' chunks read once for all that share
+  /// context.cache.
+  Status ReadAhead(const ReadContext& context, const EnteredRows& rows,
                    const std::vector<ReadColumn>& columns);
+  /// Has the cache hold the offset indexes of the row group.
+  Status HoldIndexes();
+  bool IsFlatField(const parquet::arrow::SchemaField& field) const;
   Status OpenColumn(const ReadContext& context, int64_t fragment, int64_t first_row,
                     const ReadColumn& column);
   /// The error with file, row group and column put before it.

@@ -49,9 +49,9 @@ class Salvaging {
 
  private:
   Result<std::shared_ptr<arrow::Array>> Read(int64_t from, int64_t to) const {
-    ARROW_ASSIGN_OR_RAISE(
-        auto reader,
-        RowGroupReader::Open(context_, fragment_, row_group_, first_ + from, {column_}));
+    ARROW_ASSIGN_OR_RAISE(auto reader,
+                          RowGroupReader::Open(context_, fragment_, row_group_,
+                                               {first_ + from}, {column_}));
     return reader->Read(0, to - from);
   }
 

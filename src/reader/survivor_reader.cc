@@ -50,9 +50,13 @@ Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
   damaged_.assign(spec_->columns.size(), false);
   std::vector<ReadColumn> columns = spec_->columns;
   if (!block.filtered) columns.resize(spec_->selected);
-  ARROW_ASSIGN_OR_RAISE(open_,
-                        RowGroupReader::Open(*context_, block.fragment, block.row_group,
-                                             block.first_row + next_row_, columns));
+  EnteredRows rows;
+  rows.first = block.first_row + next_row_;
+  rows.ahead_first = resumed_ ? rows.first : block.first_row;
+  rows.ahead_end = block.first_row + block.rows;
+  resumed_ = false;
+  ARROW_ASSIGN_OR_RAISE(open_, RowGroupReader::Open(*context_, block.fragment,
+                                                    block.row_group, rows, columns));
   return Status::OK();
 }
 

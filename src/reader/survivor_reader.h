@@ -80,8 +80,10 @@ struct Sink {
 /// Not thread-safe. `context` and `spec` outlive it.
 class SurvivorReader {
  public:
-  SurvivorReader(const ReadContext* context, const ReadSpec* spec)
-      : context_(context), spec_(spec) {}
+  /// `resumed`: what comes before the first survivor that is asked for was read by
+  /// others.
+  SurvivorReader(const ReadContext* context, const ReadSpec* spec, bool resumed = false)
+      : context_(context), spec_(spec), resumed_(resumed) {}
 
   /// Survivors [first, first + rows) of the block.
   Status Read(const BlockRef& block, int64_t first, int64_t rows, const Sink& sink);
@@ -118,6 +120,7 @@ class SurvivorReader {
 
   const ReadContext* context_;
   const ReadSpec* spec_;
+  bool resumed_;
   std::unique_ptr<RowGroupReader> open_;
   BlockRef block_;
   std::vector<bool> damaged_;  // columns of open_ that failed: read apart from it

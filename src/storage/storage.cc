@@ -1,5 +1,6 @@
 #include "storage/storage.h"
 
+#include <arrow/buffer.h>
 #include <arrow/util/io_util.h>
 
 #include <algorithm>
@@ -300,18 +301,16 @@ Result<bool> Storage::PutIfAbsent(const std::string& path, std::string_view byte
 
 Status Storage::Replace(const std::string& path, std::string_view bytes) const {
   // Object stores show a file when it is whole; a local one gets its name then.
-  const bool local = filesystem_->type_name() == "local";
-  const std::string written = local ? path + ".tmp" : path;
+  const std::string written = local() ? path + ".tmp" : path;
   ARROW_ASSIGN_OR_RAISE(auto out, Create(written));
   Status status = out->Write(bytes);
   if (status.ok()) status = out->Close();
-  if (status.ok() && local) status = filesystem_->Move(written, path);
+  if (status.ok() && local()) status = filesystem_->Move(written, path);
   return status.ok() ? status : Translate(status, path);
 }
 
 Status Storage::Delete(const std::string& path) const {
-  const Status status =
-      Retried(retry_, path, [&] { return filesystem_->DeleteFile(path); });
+  Status status = Retried(retry_, path, [&] { return filesystem_->DeleteFile(path); });
   if (status.ok()) return status;
   const Status translated = Translate(status, path);
   return KindOf(translated) == ErrorKind::kNotFound ? Status::OK() : translated;

@@ -100,6 +100,9 @@ class Storage {
   /// Asks what became of a file. NotFound if it is gone.
   Result<FileChange> ChangeOf(const FileEntry& file) const;
 
+  /// Whether files lie on disks of this machine, or what is mounted as such.
+  bool local() const { return filesystem_->type_name() == "local"; }
+
   /// The path as users know it, without credentials ("s3://bucket/x", "/data/x").
   std::string Display(const std::string& path) const { return display_prefix_ + path; }
 

@@ -43,7 +43,7 @@ struct Lake {
                                                int64_t first_row = 0, int row_group = 0,
                                                int64_t fragment = 0) const {
     ARROW_ASSIGN_OR_RAISE(auto resolved, ResolveColumns(*table, columns));
-    return RowGroupReader::Open(context, fragment, row_group, first_row, resolved);
+    return RowGroupReader::Open(context, fragment, row_group, {first_row}, resolved);
   }
 
   /// Rows [first, first + rows) of one column of a row group.

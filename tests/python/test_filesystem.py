@@ -66,6 +66,117 @@ def test_rows_and_order_are_those_on_disk(memory, lake, kind):
     assert there.where(filtered).count_rows() == here.where(filtered).count_rows() == 100
 
 
+FAR_ROWS = 120_000
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["no index", "page index"])
+def indexed(request) -> bool:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def far(indexed, tmp_path_factory):
+    """A file of four row groups, and where it is not on a disk, as the loader sees it."""
+    path = tmp_path_factory.mktemp("far") / "table.parquet"
+    random = np.random.default_rng(1)
+    columns = {f"x{i}": random.random(FAR_ROWS) for i in range(6)}
+    pq.write_table(
+        pa.table({"id": np.arange(FAR_ROWS), **columns}),
+        path,
+        row_group_size=FAR_ROWS // 4,
+        use_dictionary=False,
+        data_page_size=16 << 10,
+        write_page_index=indexed,
+    )
+    there = pyarrow.fs.SubTreeFileSystem(str(path.parent), pyarrow.fs.LocalFileSystem())
+    return path, hr.open(path.name, filesystem=there)
+
+
+def read_all(dataset, **options):
+    """Return what a pass delivers of the column `id`, and the loader's statistics."""
+    with dataset.loader(
+        batch_size=512, shuffle_window_rows=8000, seed=3, **options
+    ) as loader:
+        read = np.concatenate([batch["id"] for batch in loader]).tolist()
+        return read, loader.stats()
+
+
+def stored_bytes(path):
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    return sum(g.column(c).total_compressed_size for g in groups for c in range(7))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_far_is_read_once_in_long_ranges(far, threads):
+    """Streams that share a row group share its bytes."""
+    path, there = far
+    read, stats = read_all(there, num_threads=threads)
+    assert read == read_all(hr.open(path))[0]
+    assert stats["bytes_read"] <= stored_bytes(path) + (1 << 18)
+    assert stats["read_calls"] <= 4 * 3  # the columns, and the index
+    assert stats["memory_peak"] <= 2 << 30
+
+
+def test_resuming_far_away_reads_what_is_left(far, indexed):
+    """An index leads past the pages of a row group that were read before."""
+    path, there = far
+    order = {
+        "shuffle": False,
+        "streams": 1,
+        "shuffle_window_rows": 512,
+        "batch_size": 512,
+    }
+    with there.loader(**order) as loader:
+        batches = iter(loader)
+        for _ in range(50):
+            next(batches)
+        state = loader.state_dict()
+    with there.loader(**order) as loader:
+        loader.load_state_dict(state)
+        rows = sum(len(batch["id"]) for batch in loader)
+        read = loader.stats()["bytes_read"]
+    assert rows == FAR_ROWS - 50 * 512
+    part = rows / FAR_ROWS if indexed else 1
+    assert read <= part * stored_bytes(path) + (1 << 18)
+
+
+def test_of_large_row_groups_far_away_a_block_reads_its_own_pages(tmp_path):
+    """Blocks of one row group are far apart in the order."""
+    rows = 8 << 20
+    values = np.random.default_rng(2).integers(0, 2**31, rows, dtype=np.int32)
+    path = tmp_path / "table.parquet"
+    pq.write_table(
+        pa.table({"id": values}),
+        path,
+        row_group_size=2 << 20,
+        use_dictionary=False,
+        write_page_index=True,
+    )
+    there = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
+    dataset = hr.open(path.name, filesystem=there)
+    order = {"streams": 1, "shuffle_window_rows": 8192, "batch_size": 8192}
+    with dataset.loader(**order) as loader:
+        floor = loader.stats()["memory_floor"]
+    with dataset.loader(**order, memory_budget=floor + (40 << 20)) as loader:
+        total = sum(int(batch["id"].sum(dtype=np.int64)) for batch in loader)
+        read = loader.stats()["bytes_read"]
+    assert total == values.sum(dtype=np.int64)
+    # The first block is read at the end again, and a buffer reaches past each.
+    assert read <= path.stat().st_size + (4 << 20) + 8 * (256 << 10)
+
+
+@pytest.mark.parametrize("part", [0, 0.02, 0.3])
+def test_what_is_far_is_read_within_any_budget(far, part):
+    path, there = far
+    expected, stats = read_all(hr.open(path))
+    floor = stats["memory_floor"]
+    budget = floor + int(part * (64 << 20))
+    read, stats = read_all(there, memory_budget=budget)
+    assert read == expected
+    assert stats["memory_peak"] <= budget
+
+
 @pytest.mark.parametrize(
     ("path", "rows"),
     [
