@@ -22,6 +22,7 @@ from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions,
 _LAZY = {
     "KerasEstimator": "._keras_estimator",
     "KerasModel": "._keras_model",
+    "LightningEstimator": "._lightning_estimator",
     "TorchEstimator": "._torch_estimator",
     "TorchModel": "._torch_model",
 }
@@ -41,6 +42,7 @@ __all__ = [
     "GangOptions",
     "KerasEstimator",
     "KerasModel",
+    "LightningEstimator",
     "LoaderOptions",
     "StepOptions",
     "Store",

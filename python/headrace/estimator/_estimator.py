@@ -176,7 +176,7 @@ class BaseEstimator(EstimatorBase[Any]):
                 raise _validate.rejected(
                     name, self._value(name), f"headrace.estimator.{group.__name__}(...)"
                 )
-        check_callbacks(self._value("callbacks"))
+        self._check_callbacks()
         if self._value("run_id") is not None:
             check_run_id(self._value("run_id"))
             if self._value("store") is None:
@@ -199,6 +199,10 @@ class BaseEstimator(EstimatorBase[Any]):
             )
         self._check_model(columns)
         return columns
+
+    def _check_callbacks(self) -> None:
+        """Refuse callbacks that are none of the framework's."""
+        check_callbacks(self._value("callbacks"))
 
     def _run(self) -> tuple[str, RunStore | None]:
         store = self._value("store")
@@ -335,17 +339,19 @@ class BaseEstimator(EstimatorBase[Any]):
     def _launch(self, function: Any, task: Any) -> Any:
         """Run the gang, and return what rank 0 returned."""
         options: GangOptions = self._value("gang")
+        engine = self._value("engine")
+        where = {} if engine is None else {"engine": engine}
         with shown(self._value("epochs"), self._value("verbose")) as report:
             results = gang.run(
                 function,
                 (task,),
                 tasks=self._value("tasks"),
                 gpus_per_task=options.gpus_per_task,
-                engine=self._value("engine"),
                 max_restarts=options.max_restarts,
                 timeout=options.timeout,
                 env={**self._task_environment(), **(options.env or {})},
                 on_report=report,
+                **where,
             )
         return results[0]
 

@@ -190,13 +190,14 @@ tasks, engine, loader, checkpoint, steps, gang, output_cols : optional
             measured: packed(self._value("metrics")),
         }
 
-    def _train(self, task: LoopTask, timeout_s: float, launch: Any) -> Any:
-        callbacks = task.callbacks
-        for place, callback in enumerate(callbacks):
+    def _check_callbacks(self) -> None:
+        for place, callback in enumerate(self._value("callbacks")):
             if not isinstance(callback, keras.callbacks.Callback):
                 raise _validate.rejected(
                     f"callbacks[{place}]", callback, "a keras.callbacks.Callback"
                 )
+
+    def _train(self, task: LoopTask, timeout_s: float, launch: Any) -> Any:
         return launch(
             train,
             KerasTask(
@@ -204,7 +205,7 @@ tasks, engine, loader, checkpoint, steps, gang, output_cols : optional
                 backend=keras.backend.backend(),
                 model=to_bytes(self._value("model")),
                 compiled=self._compile_arguments(task.columns),
-                callbacks=callbacks,
+                callbacks=task.callbacks,
                 custom_objects=dict(self._value("custom_objects") or {}),
                 transformation=self._value("transformation_fn"),
                 timeout_s=timeout_s,

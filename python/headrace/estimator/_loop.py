@@ -17,13 +17,26 @@ from ._store import RunStore
 from .callbacks import CALLS, History, Training, best_epoch
 from .options import CheckpointOptions, LoaderOptions
 
-__all__ = ["CHECKPOINT", "WEIGHTS", "Deal", "Loop", "LoopTask", "Trainee"]
+__all__ = [
+    "CHECKPOINT",
+    "REPORT_S",
+    "WEIGHTS",
+    "Deal",
+    "Loop",
+    "LoopTask",
+    "Trainee",
+    "agree",
+    "read_checkpoint",
+    "train_loader",
+    "validation_loader",
+]
 
 #: Objects of a run.
 CHECKPOINT = "checkpoint"
 WEIGHTS = "weights"
 
-_REPORT_S = 0.25
+#: How often rank 0 tells how it goes, in seconds.
+REPORT_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -122,8 +135,12 @@ class Loop:
         """Return the history, and the weights where no store keeps them; of rank 0."""
         training, task = self._training, self._task
         self._resume()
-        with self._train_loader() as loader, self._validation_loader() as validation:
-            self._agree(loader)
+        form: dict[str, Any] = {"to": self._to, "pin_memory": self._pin}
+        with (
+            train_loader(task, self._ctx, **form) as loader,
+            validation_loader(task, self._ctx, **form) as validation,
+        ):
+            agree(task, self._ctx, loader)
             if self._loader_state is not None:
                 loader.load_state_dict(self._loader_state)
             self._call("on_train_begin")
@@ -152,7 +169,7 @@ class Loop:
             if not last:
                 self._checkpoint_within(loader)
                 asked = time.perf_counter()
-                if asked - reported > _REPORT_S:
+                if asked - reported > REPORT_S:
                     reported = asked
                     self._report(asked - begun, first, waited)
         if training.step != training.steps:
@@ -239,17 +256,10 @@ class Loop:
         self._put(CHECKPOINT, self._trainee.state(json.dumps(loop)))
 
     def _resume(self) -> None:
-        """Go on at the run's checkpoint, which all tasks read before one is written."""
+        """Go on at the run's checkpoint, if there is one."""
         self._kept_step = 0
-        state = None if self._task.run is None else self._task.run.read(CHECKPOINT)
-        found = self._ctx.all_gather(state is not None)
-        if state is None or not all(found):
-            if any(found):
-                assert self._task.run is not None
-                raise Conflict(
-                    f"{self._task.run.place}/{CHECKPOINT} is seen by some tasks only: "
-                    "expected a store that every task reaches"
-                )
+        state = read_checkpoint(self._task, self._ctx)
+        if state is None:
             return
         loop = json.loads(self._trainee.restore(state))
         training = self._training
@@ -275,58 +285,75 @@ class Loop:
             assert content is not None
             self._task.run.put(name, content)
 
-    # -- data ---------------------------------------------------------------------------
 
-    def _threads(self) -> int | None:
-        given = self._task.loader.num_threads
-        if given is not None:
-            return given
-        cores = len(os.sched_getaffinity(0))
-        return max(1, cores // self._ctx.local_world_size)
-
-    def _train_loader(self) -> Loader:
-        task = self._task
-        return task.train.loader(
-            batch_size=task.deal.batch_size,
-            shuffle=task.loader.shuffle,
-            seed=task.seed,
-            streams=task.deal.streams,
-            shuffle_window_rows=task.loader.shuffle_window_rows,
-            rank=self._ctx.rank,
-            world_size=self._ctx.world_size,
-            drop_last=True,
-            num_threads=self._threads(),
-            memory_budget=task.loader.memory_budget,
-            to=self._to,
-            pin_memory=self._pin,
+def agree(task: LoopTask, ctx: "gang.Context", loader: Loader) -> None:
+    """Refuse tasks that see other tables, or would make other steps."""
+    seen = ctx.all_gather((task.train.fingerprint, len(loader)))
+    if len(set(seen)) > 1 or seen[0][1] != task.deal.steps:
+        raise Conflict(
+            f"the tasks see (fingerprint, steps) {seen}, expected {task.deal.steps} steps "
+            "of one table in each: it changed meanwhile"
         )
 
-    @contextlib.contextmanager
-    def _validation_loader(self) -> Iterator[Loader | None]:
-        task = self._task
-        if task.validation is None:
-            yield None
-            return
-        # Fewer rows than tasks: each task goes over all of them, and the means are the same.
-        shared = task.validation_rows >= self._ctx.world_size
-        with task.validation.loader(
-            batch_size=task.validation_batch_size,
-            shuffle=False,
-            rank=self._ctx.rank if shared else 0,
-            world_size=self._ctx.world_size if shared else 1,
-            pad_last=True,
-            num_threads=self._threads(),
-            memory_budget=task.loader.memory_budget,
-            to=self._to,
-            pin_memory=self._pin,
-        ) as loader:
-            yield loader
 
-    def _agree(self, loader: Loader) -> None:
-        """Refuse tasks that see other tables, or would make other steps."""
-        seen = self._ctx.all_gather((self._task.train.fingerprint, len(loader)))
-        if len(set(seen)) > 1 or seen[0][1] != self._training.steps:
-            raise Conflict(
-                f"the tasks see (fingerprint, steps) {seen}, expected "
-                f"{self._training.steps} steps of one table in each: it changed meanwhile"
-            )
+def read_checkpoint(task: LoopTask, ctx: "gang.Context") -> bytes | None:
+    """Return the run's checkpoint, which all tasks read before one is written."""
+    state = None if task.run is None else task.run.read(CHECKPOINT)
+    found = ctx.all_gather(state is not None)
+    if any(found) and not all(found):
+        assert task.run is not None
+        raise Conflict(
+            f"{task.run.place}/{CHECKPOINT} is seen by some tasks only: expected a store "
+            "that every task reaches"
+        )
+    return state
+
+
+def _threads(task: LoopTask, ctx: "gang.Context") -> int:
+    """Return the loader's threads: a task's share of the cores, if none are given."""
+    cores = len(os.sched_getaffinity(0))
+    return task.loader.num_threads or max(1, cores // ctx.local_world_size)
+
+
+def train_loader(
+    task: LoopTask, ctx: "gang.Context", *, to: str, pin_memory: bool = False
+) -> Loader:
+    """Return this task's share of every epoch."""
+    return task.train.loader(
+        batch_size=task.deal.batch_size,
+        shuffle=task.loader.shuffle,
+        seed=task.seed,
+        streams=task.deal.streams,
+        shuffle_window_rows=task.loader.shuffle_window_rows,
+        rank=ctx.rank,
+        world_size=ctx.world_size,
+        drop_last=True,
+        num_threads=_threads(task, ctx),
+        memory_budget=task.loader.memory_budget,
+        to=to,
+        pin_memory=pin_memory,
+    )
+
+
+@contextlib.contextmanager
+def validation_loader(
+    task: LoopTask, ctx: "gang.Context", *, to: str, pin_memory: bool = False
+) -> Iterator[Loader | None]:
+    """Give this task's share of the rows to validate on, `valid` in each batch."""
+    if task.validation is None:
+        yield None
+        return
+    # Fewer rows than tasks: each task goes over all of them, and the means are the same.
+    shared = task.validation_rows >= ctx.world_size
+    with task.validation.loader(
+        batch_size=task.validation_batch_size,
+        shuffle=False,
+        rank=ctx.rank if shared else 0,
+        world_size=ctx.world_size if shared else 1,
+        pad_last=True,
+        num_threads=_threads(task, ctx),
+        memory_budget=task.loader.memory_budget,
+        to=to,
+        pin_memory=pin_memory,
+    ) as loader:
+        yield loader

@@ -13,7 +13,7 @@ from ._estimator import BaseEstimator
 from ._loop import LoopTask
 from ._torch_losses import losses_of, metrics_of
 from ._torch_model import TorchModel
-from ._torch_training import TorchTask, read_state, train
+from ._torch_training import TorchTask, train
 from .callbacks import Callback, EarlyStopping, History
 from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions, Store
 
@@ -187,23 +187,4 @@ class TorchEstimator(BaseEstimator):
     def _trained(
         self, columns: Columns, weights: bytes, run_id: str, history: History
     ) -> TorchModel:
-        found = read_state(weights, f'the weights of run "{run_id}"')
-        module = _copied(self._value("model"))
-        module.load_state_dict(found["model"])
-        return TorchModel._of(
-            module,
-            columns,
-            outputs=[(tuple(shape), dtype) for shape, dtype in found["outputs"]],
-            output_cols=self._value("output_cols")
-            or [f"{name}__output" for name in columns.labels],
-            dtype=self._value("loader").dtype,
-            run_id=run_id,
-            history=history,
-        )
-
-
-def _copied(module: nn.Module) -> nn.Module:
-    """Return another module of the same weights, which nothing else holds."""
-    import copy
-
-    return copy.deepcopy(module).to("cpu")
+        return TorchModel._trained(self, columns, weights, run_id, history)

@@ -1,9 +1,10 @@
 """TorchModel: what TorchEstimator returns."""
 
+import copy
 import io
 import pickle
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import cloudpickle
 import numpy as np
@@ -13,8 +14,10 @@ from torch import nn
 
 from ._columns import Columns
 from ._model import BaseModel, Predictor
+from ._params import value_of
 from ._torch_losses import outputs_of
 from ._torch_training import read_state
+from .callbacks import History
 
 __all__ = ["TorchModel"]
 
@@ -65,6 +68,25 @@ class TorchModel(BaseModel):
     >>> model.predict("lake/flights")["dep_delay__output"]  # doctest: +SKIP
     >>> model.transform(df).select("dep_delay__output")  # doctest: +SKIP
     """
+
+    @classmethod
+    def _trained(
+        cls, estimator: Any, columns: Columns, weights: bytes, run_id: str, history: History
+    ) -> Self:
+        """Return the model of an estimator's module with such weights."""
+        found = read_state(weights, f'the weights of run "{run_id}"')
+        module = copy.deepcopy(value_of(estimator, "model")).to("cpu")
+        module.load_state_dict(found["model"])
+        return cls._of(
+            module,
+            columns,
+            outputs=[(tuple(shape), dtype) for shape, dtype in found["outputs"]],
+            output_cols=value_of(estimator, "output_cols")
+            or [f"{name}__output" for name in columns.labels],
+            dtype=value_of(estimator, "loader").dtype,
+            run_id=run_id,
+            history=history,
+        )
 
     def _predictor(self) -> TorchPredictor:
         return TorchPredictor(self._model, self._columns, self._dtype)

@@ -21,7 +21,16 @@ from ._torch_losses import Losses, Means, Metric, alike, outputs_of
 from .callbacks import History
 from .options import StepOptions
 
-__all__ = ["TorchTask", "inputs_of", "read_state", "train"]
+__all__ = [
+    "TorchOutcome",
+    "TorchTask",
+    "inputs_of",
+    "process_group",
+    "read_state",
+    "saved",
+    "train",
+    "where_valid",
+]
 
 # Seeds of the steps' random numbers (dropout, say) are of this many bits.
 _SEED_BITS = 63
@@ -56,7 +65,7 @@ class TorchOutcome:
 def train(task: TorchTask) -> TorchOutcome:
     """Train in this task of a gang."""
     ctx = gang.context()
-    with _process_group(ctx, task.timeout_s) as device:
+    with process_group(ctx, task.timeout_s) as device:
         trainee = _TorchTrainee(task, ctx, device)
         loop = Loop(task.loop, ctx, trainee, to="torch", pin_memory=device.type == "cuda")
         history, weights = loop.run()
@@ -66,7 +75,7 @@ def train(task: TorchTask) -> TorchOutcome:
 
 
 @contextlib.contextmanager
-def _process_group(ctx: "gang.Context", timeout_s: float) -> Iterator[torch.device]:
+def process_group(ctx: "gang.Context", timeout_s: float) -> Iterator[torch.device]:
     """Join the tasks by NCCL where each has GPUs, else by gloo; give this task's device."""
     usable = bool(ctx.accelerators) and torch.cuda.is_available()
     kinds = ctx.all_gather(usable)
@@ -123,7 +132,8 @@ def read_state(content: bytes, what: str) -> Any:
         raise Corrupt(f"{what} cannot be read ({error}): remove it") from error
 
 
-def _saved(content: Any) -> bytes:
+def saved(content: Any) -> bytes:
+    """Return tensors and plain values as bytes, for `read_state`."""
     stream = io.BytesIO()
     torch.save(content, stream)
     return stream.getvalue()
@@ -303,7 +313,7 @@ class _TorchTrainee:
                 batch = padded
                 if not valid.all():
                     batch = {
-                        name: _where(name, value, valid) for name, value in padded.items()
+                        name: where_valid(name, value, valid) for name, value in padded.items()
                     }
                 if valid.any():
                     self._forward(self._module, batch, means, stateful)
@@ -317,7 +327,7 @@ class _TorchTrainee:
         sums = self._summed(self._means.sums)
         if self._ctx.rank != 0:
             return None
-        return _saved(
+        return saved(
             {
                 "model": self._module.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
@@ -343,7 +353,7 @@ class _TorchTrainee:
         """See `Trainee`."""
         if self._ctx.rank != 0:
             return None
-        return _saved({"model": self._module.state_dict(), "outputs": self.outputs})
+        return saved({"model": self._module.state_dict(), "outputs": self.outputs})
 
 
 def _measured(
@@ -374,7 +384,7 @@ def _measured(
     return found @ weight.to(torch.float64), behind
 
 
-def _where(name: str, value: Any, valid: Tensor) -> Any:
+def where_valid(name: str, value: Any, valid: Tensor) -> Any:
     """Return the rows of a batch's column that count; text is a list."""
     if len(value) != len(valid):
         raise InvalidArgument(
