@@ -1,5 +1,6 @@
 """Training of a LightningModule in one task of a gang: a Trainer, fed by our loader."""
 
+import json
 import os
 import tempfile
 import time
@@ -66,7 +67,7 @@ def train(task: LightningTask) -> TorchOutcome:
     ):
         agree(loop, ctx, loader)
         fed = _Fed(loader, task)
-        keeper = _Keeper(task, ctx, fed, folder)
+        keeper = _Keeper(task, ctx, loader, fed, folder)
         trainer = lightning.Trainer(
             **{
                 "logger": False,
@@ -126,7 +127,7 @@ def _columns_of(batch: dict[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 class _Fed:
-    """The training batches as a Trainer takes them: a position that it saves."""
+    """The training batches as a Trainer takes them; `_Keeper` keeps their position."""
 
     def __init__(self, loader: Loader, task: LightningTask) -> None:
         self._loader = loader
@@ -153,18 +154,6 @@ class _Fed:
             batch = self._task.transformation(batch)
         return _columns_of(batch, self._task.loop.columns)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Move to an epoch, as Lightning does before each."""
-        self._loader.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position."""
-        return self._loader.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on at a position."""
-        self._loader.load_state_dict(state)
-
 
 class _Validation(_Fed):
     """Those to validate on: rows that only fill the last batch are left out."""
@@ -177,46 +166,48 @@ class _Validation(_Fed):
                     {name: where_valid(name, one, valid) for name, one in padded.items()}
                 )
 
-    def set_epoch(self, epoch: int) -> None:
-        """Do nothing: the order is that of storage."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: a validation begins anew."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
 
 class _Keeper(lightning.Callback):
     """Keeps the history, checkpoints and weights, and reports how it goes."""
 
     def __init__(
-        self, task: LightningTask, ctx: "gang.Context", fed: _Fed, folder: str
+        self,
+        task: LightningTask,
+        ctx: "gang.Context",
+        loader: Loader,
+        fed: _Fed,
+        folder: str,
     ) -> None:
         self._task = task.loop
         self._labels = task.loop.columns.labels
         self._ctx = ctx
         self._fed = fed
+        self._loader = loader
         self._folder = folder
-        self._kept_step = 0
+        self._kept_step = self._resumed_step = 0
         self._begun = self._reported = time.perf_counter()
         self._first_step = 0
         self._waited = 0.0
         self.history: History = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the history, for Lightning's checkpoint."""
-        return {"history": self.history}
+        """Return history and position, for Lightning's checkpoint."""
+        return {
+            "history": self.history,
+            "step": self._kept_step,
+            "loader": json.dumps(self._loader.state_dict()),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history back."""
+        """Take them back, before the first batch is asked for."""
         self.history = list(state_dict["history"])
+        self._resumed_step = state_dict["step"]
+        self._loader.load_state_dict(json.loads(state_dict["loader"]))
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin to count steps; those of a run that goes on are not from 0."""
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
-        self._kept_step = self._first_step = done
+        self._kept_step = self._first_step = self._resumed_step
+        self._resumed_step = 0
         self._begun = self._reported = time.perf_counter()
         self._waited = self._fed.waited
 
@@ -261,6 +252,7 @@ class _Keeper(lightning.Callback):
         values = {name: float(value) for name, value in sorted(logged.items())}
         epoch = {"epoch": trainer.current_epoch, **values}
         self.history.append(self._ctx.broadcast(epoch))
+        self._kept_step = 0  # of the next epoch
         if options.best is not None:
             best = best_epoch(self.history, options.best, options.best_is)
             if best == len(self.history) - 1:
@@ -301,8 +293,7 @@ class _Keeper(lightning.Callback):
 
     def _outputs(self, module: lightning.LightningModule) -> list[tuple[list[int], str]]:
         """Return shape and dtype of each output, by the first row that was seen."""
-        first = self._fed.first
-        assert first is not None
+        first = self._fed.first or next(iter(self._fed))  # no step was left to do
         training = module.training
         module.eval()
         with torch.no_grad():
