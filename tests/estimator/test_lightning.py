@@ -8,14 +8,13 @@ from typing import Any
 
 import cloudpickle
 import fits
+import headrace as hr
 import lightning
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-import headrace as hr
 from headrace.estimator import CheckpointOptions, GangOptions
+from torch import nn
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # tasks cannot import it
 
@@ -34,7 +33,9 @@ class Regression(lightning.LightningModule):
     def training_step(self, batch: dict[str, Any]) -> torch.Tensor:
         loss = self._loss(batch)
         size = len(batch["y"])
-        self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        self.log(
+            "loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size
+        )
         return loss
 
     def validation_step(self, batch: dict[str, Any]) -> None:
@@ -94,7 +95,9 @@ def test_a_killed_run_ends_as_a_plain_one_of_torch(table: Path, tmp_path: Path) 
             plain.history[epoch]["loss"], rel=1e-4
         )
     outputs = found.predict(table)["y__output"]
-    np.testing.assert_allclose(outputs, plain.predict(table)["y__output"], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        outputs, plain.predict(table)["y__output"], rtol=1e-3, atol=1e-5
+    )
     assert lightning_estimator(**options).fit_table(table).history == found.history
 
 

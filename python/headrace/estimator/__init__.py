@@ -15,23 +15,25 @@
 
 import importlib
 
+from .. import _validate
 from .callbacks import Callback, EarlyStopping, Training
 from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions, Store
 
-# Each is imported when it is first named, as it needs a framework.
+# Each is imported when it is first named: its module, and the framework that it needs.
 _LAZY = {
-    "KerasEstimator": "._keras_estimator",
-    "KerasModel": "._keras_model",
-    "LightningEstimator": "._lightning_estimator",
-    "TorchEstimator": "._torch_estimator",
-    "TorchModel": "._torch_model",
+    "KerasEstimator": ("._keras_estimator", "keras"),
+    "KerasModel": ("._keras_model", "keras"),
+    "LightningEstimator": ("._lightning_estimator", "lightning"),
+    "TorchEstimator": ("._torch_estimator", "torch"),
+    "TorchModel": ("._torch_model", "torch"),
 }
 
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
-        module = importlib.import_module(_LAZY[name], __name__)
-        return getattr(module, name)
+        module, framework = _LAZY[name]
+        _validate.installed(name, framework)
+        return getattr(importlib.import_module(module, __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

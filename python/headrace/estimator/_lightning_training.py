@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from .. import gang
@@ -93,10 +93,8 @@ def train(task: LightningTask) -> TorchOutcome:
             path = os.path.join(folder, "last.ckpt")
             with open(path, "wb") as file:
                 file.write(state)
-        held_out = [] if validation is None else [_Validation(validation, task)]
-        trainer.fit(
-            task.module, fed, *held_out, ckpt_path=path, weights_only=True
-        )
+        held_out = None if validation is None else _Validation(validation, task)
+        trainer.fit(task.module, fed, held_out, ckpt_path=path, weights_only=True)
         weights = keeper.finish(task.module)
     return TorchOutcome(keeper.history, weights, None)
 
@@ -301,5 +299,6 @@ class _Keeper(lightning.Callback):
             outputs = outputs_of(module(*inputs), self._labels)
         module.train(training)
         return [
-            (list(one.shape[1:]), str(one.dtype).removeprefix("torch.")) for one in outputs
+            (list(one.shape[1:]), str(one.dtype).removeprefix("torch."))
+            for one in outputs
         ]

@@ -3,6 +3,7 @@
 Imported when an estimator is first named, and by no task of a gang.
 """
 
+import copy
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InvalidArgument, Unsupported
@@ -58,6 +59,12 @@ else:
 
             def getOrDefault(self, name: str) -> Any:  # noqa: N802 (Spark's name)
                 return self._values[name]
+
+            def copy(self, extra: dict[Param, Any] | None = None) -> Self:
+                other = copy.copy(self)
+                changed = {param.name: value for param, value in (extra or {}).items()}
+                other._values = {**self._values, **changed}
+                return other
 
         class EstimatorBase(Params):
             """What trains."""

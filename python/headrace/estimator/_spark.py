@@ -4,7 +4,7 @@ import contextlib
 import functools
 import pickle
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 import numpy as np
@@ -16,6 +16,7 @@ from pyspark.ml.util import MLReader, MLWriter
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sql
 from pyspark.sql import types as of_sql
+from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
 
 from .. import _native, _validate, opening
 from ..dataset import Dataset
@@ -38,13 +39,13 @@ def fit(estimator: "BaseEstimator", df: DataFrame) -> Any:
     """Convert a DataFrame and train on it."""
     columns = estimator._checked()
     validation = estimator._value("validation")
-    if validation is not None and not isinstance(validation, float | str | Dataset):
-        if not isinstance(validation, _frame_types(df)):
-            raise _validate.rejected(
-                "validation",
-                validation,
-                "a fraction, a column's name, a DataFrame or a Dataset",
-            )
+    taken = (float, str, Dataset, *_frame_types(df))
+    if validation is not None and not isinstance(validation, taken):
+        raise _validate.rejected(
+            "validation",
+            validation,
+            "a fraction, a column's name, a DataFrame or a Dataset",
+        )
     _check_columns(df, [*columns.names, *_column_of(validation)])
     run_id, run = estimator._run()
     record = estimator._begun(run, run_id, columns, None)
@@ -54,9 +55,9 @@ def fit(estimator: "BaseEstimator", df: DataFrame) -> Any:
         rows = _Rows(estimator, columns, tables)
         if record is None:
             train = rows.converted(df, _column_of(validation))
-            held_out = validation
+            held_out: Any = validation
             if isinstance(validation, _frame_types(df)):
-                held_out = rows.converted(validation, [])
+                held_out = rows.converted(cast(DataFrame, validation), [])
         else:
             train, *others = rows.of_record(record, run_id)
             held_out = others[0] if others else validation
@@ -215,7 +216,9 @@ def transform(
         _feature(df, name, fields[name], predictor.dtype) for name in columns.features
     ]
     payload = cloudpickle.dumps(predictor)
-    predict = sql.arrow_udf(_udf(payload, columns, outputs, batch_size), kind)
+    predict = arrow_udf(
+        _udf(payload, columns, outputs, batch_size), kind, ArrowUDFType.SCALAR
+    )
     taken = "__headrace_outputs"
     with_outputs = df.withColumn(taken, predict(*given))
     found = []

@@ -71,7 +71,12 @@ class TorchModel(BaseModel):
 
     @classmethod
     def _trained(
-        cls, estimator: Any, columns: Columns, weights: bytes, run_id: str, history: History
+        cls,
+        estimator: Any,
+        columns: Columns,
+        weights: bytes,
+        run_id: str,
+        history: History,
     ) -> Self:
         """Return the model of an estimator's module with such weights."""
         found = read_state(weights, f'the weights of run "{run_id}"')

@@ -313,7 +313,8 @@ class _TorchTrainee:
                 batch = padded
                 if not valid.all():
                     batch = {
-                        name: where_valid(name, value, valid) for name, value in padded.items()
+                        name: where_valid(name, value, valid)
+                        for name, value in padded.items()
                     }
                 if valid.any():
                     self._forward(self._module, batch, means, stateful)
