@@ -124,6 +124,8 @@ def test_outputs_are_vectors_arrays_and_integers(
         model.transform(null).collect()
 
 
+# pyspark leaves its pool of threads to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed running multiprocessing:ResourceWarning")
 def test_a_cross_validator_chooses_among_parameters(
     df: DataFrame, tmp_path: Path
 ) -> None:
@@ -176,6 +178,14 @@ def test_a_broken_run_goes_on_with_its_own_rows(
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["_keys"]
     kept = fits.estimator(**options, validation=held_out).fit(train)
     fits.assert_same(kept, model)
+
+
+def test_tasks_in_spark_and_here_compute_the_same(
+    spark: SparkSession, table: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"epochs": 2, "validation": "held_out"}
+    there = fits.estimator(**options, engine=spark, store=tmp_path).fit_table(table)
+    fits.assert_same(there, fits.estimator(**options, tasks=1).fit_table(table))
 
 
 def test_wrong_frames_are_refused(df: DataFrame, tmp_path: Path) -> None:

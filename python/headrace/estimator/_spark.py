@@ -16,7 +16,7 @@ from pyspark.ml.util import MLReader, MLWriter
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sql
 from pyspark.sql import types as of_sql
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from .. import _native, _validate, opening
 from ..dataset import Dataset
@@ -216,9 +216,9 @@ def transform(
         _feature(df, name, fields[name], predictor.dtype) for name in columns.features
     ]
     payload = cloudpickle.dumps(predictor)
-    predict = arrow_udf(
-        _udf(payload, columns, outputs, batch_size), kind, ArrowUDFType.SCALAR
-    )
+    # Its kind is told by annotations; to name it, as its types would have it, warns.
+    as_udf: Any = arrow_udf
+    predict = as_udf(_udf(payload, columns, outputs, batch_size), kind)
     taken = "__headrace_outputs"
     with_outputs = df.withColumn(taken, predict(*given))
     found = []
