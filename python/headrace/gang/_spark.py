@@ -90,7 +90,8 @@ class _Cluster(abc.ABC):
             self._take_gpus()
 
     def _conf(self, name: str, default: str) -> str:
-        value = self.session.conf.get(name, default)
+        # Spark would check a default against the setting's type.
+        value = self.session.conf.get(name, None)
         return default if value is None else value
 
     @property
