@@ -97,7 +97,9 @@ def accelerators_are_dealt(spark):
         match=r"needs 2 slots of 1 cpu \+ 2 gpu, the cluster has 1",
     ):
         run(2, 2)
-    with pytest.raises(hr.errors.ResourceExhausted, match="3 gpu a task .* found 2 each"):
+    with pytest.raises(
+        hr.errors.ResourceExhausted, match=r"3 gpu a task .* found 2 each"
+    ):
         run(1, 3)
 
 

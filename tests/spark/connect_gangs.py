@@ -60,7 +60,7 @@ def failures_are_told(spark):
 def too_many_tasks_are_refused(spark):
     begin = time.monotonic()
     with pytest.raises(
-        hr.errors.ResourceExhausted, match="needs 3 slots of 1 cpu, .* has 2"
+        hr.errors.ResourceExhausted, match=r"needs 3 slots of 1 cpu, .* has 2"
     ):
         hr.gang.run(lambda: None, tasks=3, engine=spark)
     assert time.monotonic() - begin < 60

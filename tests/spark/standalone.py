@@ -18,11 +18,12 @@ def start(
     folder.mkdir()
     return servers.start_process(
         [
-            Path(sys.prefix) / "bin/spark-class", "-Xmx512m",
+            Path(sys.prefix) / "bin/spark-class",
             f"org.apache.spark.deploy.{kind.lower()}.{kind}", "--host", host, *arguments,
         ],
         folder,
         SPARK_LOCAL_IP=host,
+        SPARK_DAEMON_MEMORY="512m",
         PYTHONPATH=str(Path(__file__).parent),
         **environment,
     )  # fmt: skip

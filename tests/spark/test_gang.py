@@ -262,7 +262,7 @@ def test_slots_that_others_have_are_not_waited_for_forever(run, spark, tmp_path)
         time.sleep(0.01)
     try:
         with pytest.raises(
-            hr.errors.ResourceExhausted, match="2 tasks .* did not start within 0.5 s"
+            hr.errors.ResourceExhausted, match=r"2 tasks .* did not start within 0.5 s"
         ):
             run(lambda: None, timeout=0.5)
     finally:
@@ -322,7 +322,7 @@ def test_accelerators_that_are_not_there_are_told(run):
         hr.errors.ResourceExhausted, match=r"needs 2 gpu for 2 tasks, found 0 \(none\)"
     ):
         run(lambda: None, gpus_per_task=1)
-    with pytest.raises(hr.errors.InvalidArgument, match="0.75"):
+    with pytest.raises(hr.errors.InvalidArgument, match=r"0.75"):
         run(lambda: None, gpus_per_task=0.75)
 
 
@@ -345,7 +345,7 @@ def test_a_conf_for_gpus():
     assert (done.returncode != 0) and str(fake) in done.stderr
     with pytest.raises(hr.errors.InvalidArgument, match="at least the 2 of a task"):
         hr.spark.gpu_conf(gpus_per_executor=1, gpus_per_task=2)
-    with pytest.raises(hr.errors.InvalidArgument, match="1.5"):
+    with pytest.raises(hr.errors.InvalidArgument, match=r"1.5"):
         hr.spark.gpu_profile(1.5)
 
 
