@@ -30,8 +30,13 @@ __all__ = ["Gang", "launch"]
 
 #: How often the launcher looks at the job, in seconds.
 _LOOK_SECONDS = 0.1
+#: And at the slots, while it waits for executors.
+_SLOTS_SECONDS = 0.5
 #: How long a job that was cancelled may take to end.
 _CANCEL_SECONDS = 30.0
+#: How long an application's executors may take to come; what Spark's scheduler gives them
+#: (spark.scheduler.maxRegisteredResourcesWaitingTime).
+_REGISTERING_SECONDS = 30.0
 _SCHEMA = "rank int, returned binary"
 
 
@@ -140,9 +145,24 @@ class _Cluster(abc.ABC):
     def _driver_gpus(self) -> list[str]:
         """Return the addresses that Spark has found for its driver."""
 
-    @abc.abstractmethod
     def check_slots(self, *, is_restart: bool) -> None:
         """Raise ResourceExhausted where not all tasks can run at once."""
+        # Executors may come yet: after the start of the application, as long as Spark's own
+        # scheduler waits for them, and in the place of one that was lost.
+        until = 0.0
+        if is_restart:
+            until = time.time() + self._gang.timeout
+        elif not self._is_local:
+            begin_ms = float(self._conf("spark.app.startTime", "0"))
+            until = begin_ms / 1000 + _REGISTERING_SECONDS
+        while (slots := self._slots()) is not None and slots < self._gang.tasks:
+            if time.time() >= until:
+                raise self._too_few(slots)
+            time.sleep(_SLOTS_SECONDS)
+
+    @abc.abstractmethod
+    def _slots(self) -> int | None:
+        """Return how many tasks can run at once; nothing where Spark does not tell."""
 
     @abc.abstractmethod
     def collect(self, assignment: Assignment, tag: str) -> list[Returned]:
@@ -200,22 +220,6 @@ class _Classic(_Cluster):
             profile = own._jrdd.rdd().getResourceProfile()
         return int(context.maxNumConcurrentTasks(profile))
 
-    def check_slots(self, *, is_restart: bool) -> None:
-        # Executors may come yet: after the start of the application, as long as Spark's own
-        # scheduler would wait for them, and in the place of one that was lost.
-        now = time.time()
-        until = now
-        if is_restart:
-            until = now + self._gang.timeout
-        elif not self._is_local:
-            registering = "spark.scheduler.maxRegisteredResourcesWaitingTime"
-            wait_ms = self._jvm_context.conf().getTimeAsMs(registering, "30s")
-            until = (self._jvm_context.startTime() + wait_ms) / 1000
-        while (slots := self._slots()) < self._gang.tasks:
-            if time.time() >= until:
-                raise self._too_few(slots)
-            time.sleep(_LOOK_SECONDS)
-
     def collect(self, assignment: Assignment, tag: str) -> list[Returned]:
         context = self.session.sparkContext
         context.addJobTag(tag)
@@ -256,21 +260,16 @@ class _Connect(_Cluster):
     def _driver_gpus(self) -> list[str]:
         return []
 
-    def check_slots(self, *, is_restart: bool) -> None:
-        """Compare with the parallelism that Spark gives a range: its registered cores.
-
-        Where that is set by hand, only `timeout` bounds the start.
-        """
+    def _slots(self) -> int | None:
+        """Return the parallelism that Spark gives a range: its cores, unless it is set."""
         names = ("spark.default.parallelism", "spark.sql.leafNodeDefaultParallelism")
-        if is_restart or any(self._conf(name, "") for name in names):
-            return
+        if any(self._conf(name, "") for name in names):
+            return None
         from pyspark.sql import functions as F  # noqa: N812
 
         parts = self.session.range(1 << 20).select(F.spark_partition_id().alias("part"))
         last = parts.agg(F.max("part")).collect()[0][0]
-        slots = (last + 1) // self._cpus
-        if slots < self._gang.tasks:
-            raise self._too_few(slots)
+        return int(last + 1) // self._cpus
 
     def collect(self, assignment: Assignment, tag: str) -> list[Returned]:
         thread = threading.get_ident()
