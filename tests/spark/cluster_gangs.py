@@ -103,10 +103,39 @@ def accelerators_are_dealt(spark):
         run(1, 3)
 
 
+def the_drivers_accelerators_are_shared(spark):
+    def task():
+        return hr.gang.context().accelerators
+
+    def run(gpus):
+        return hr.gang.run(task, tasks=2, gpus_per_task=gpus, engine=spark)
+
+    assert run(1) == [["0"], ["1"]]
+    assert run(0.5) == [["0"], ["0"]]
+    with pytest.raises(hr.errors.ResourceExhausted, match=r"needs 4 gpu .* found 2"):
+        run(2)
+
+
+def the_driver_is_killed(spark, folder):
+    """By the test, which looks at what is told in the folder."""
+
+    def task():
+        ctx = hr.gang.context()
+        left = subprocess.Popen(["setsid", "sleep", "3600"])
+        for pid in os.getpid(), left.pid:
+            (folder / "pids" / str(pid)).touch()
+        ctx.barrier()
+        time.sleep(3600)
+
+    hr.gang.run(task, tasks=2, engine=spark)
+
+
 def main() -> None:
     master, folder, what = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     builder = sessions.builder(master).config(map=OPTIONS)
-    if what == "gpus":
+    if what == "driver gpus":
+        builder.config(map=hr.spark.gpu_conf(gpus_of_driver=2))
+    elif what == "gpus":
         builder.config("spark.executor.cores", 2)
         builder.config(map=hr.spark.gpu_conf(gpus_per_executor=2))
     else:
@@ -115,6 +144,10 @@ def main() -> None:
     spark.sparkContext.setLogLevel("OFF")
     if what == "gpus":
         accelerators_are_dealt(spark)
+    elif what == "driver gpus":
+        the_drivers_accelerators_are_shared(spark)
+    elif what == "driver killed":
+        the_driver_is_killed(spark, folder)
     else:
         tasks_meet(spark)
         an_executor_is_killed(spark)

@@ -302,7 +302,7 @@ def test_output_goes_to_files(run, tmp_path):
         assert (place / f"rank-{rank}.err").read_text() == f"err {rank}\n"
 
 
-def test_a_task_leaves_nothing_in_a_worker_that_is_used_again(run):
+def test_a_task_leaves_nothing_in_a_worker_that_is_used_again(run, spark):
     def task():
         os.environ["LEFT"] = "behind"
         return os.getpid(), os.getppid(), "LEFT" in vars(sys)
@@ -311,10 +311,18 @@ def test_a_task_leaves_nothing_in_a_worker_that_is_used_again(run):
         sys.LEFT = 1  # type: ignore[attr-defined]
         return os.getpid()
 
+    def look(_):
+        yield len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    workers = spark.sparkContext.parallelize(range(2), 2).mapPartitions(look)
+    run(leaves)
+    before = max(workers.collect())
     first = run(leaves)
     second = run(task)
     assert [left for _, _, left in second] == [False, False]
     wait_until_gone([*first, *(pid for pid, _, _ in second)])
+    while max(workers.collect()) > before:  # threads that are told to end do so soon
+        time.sleep(0.05)
 
 
 def test_accelerators_that_are_not_there_are_told(run):
@@ -343,6 +351,9 @@ def test_a_conf_for_gpus():
         text=True,
     )
     assert (done.returncode != 0) and str(fake) in done.stderr
+    assert len(hr.spark.gpu_conf(gpus_of_driver=1)) == 2
+    with pytest.raises(hr.errors.InvalidArgument, match="for no gpus"):
+        hr.spark.gpu_conf()
     with pytest.raises(hr.errors.InvalidArgument, match="at least the 2 of a task"):
         hr.spark.gpu_conf(gpus_per_executor=1, gpus_per_task=2)
     with pytest.raises(hr.errors.InvalidArgument, match=r"1.5"):
@@ -359,21 +370,64 @@ def test_an_executor_of_a_cluster_is_killed(python, tmp_path):
     python(GANGS, "local-cluster[2,1,1024]", str(tmp_path), "kill")
 
 
+@pytest.fixture
+def two_gpus(tmp_path):
+    """A discovery script that finds two."""
+    script = tmp_path / "gpus.sh"
+    script.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0", "1"]}\'\n')
+    script.chmod(0o755)
+    return str(script)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_accelerators_of_a_cluster_are_dealt(python, tmp_path):
-    fake = tmp_path / "gpus.sh"
-    fake.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["0", "1"]}\'\n')
-    fake.chmod(0o755)
-    script = hr.spark.gpu_conf(gpus_per_executor=2)[
-        "spark.executor.resource.gpu.discoveryScript"
-    ]
+def test_accelerators_of_a_cluster_are_dealt(python, tmp_path, two_gpus):
+    conf = hr.spark.gpu_conf(gpus_per_executor=2)
+    script = conf["spark.executor.resource.gpu.discoveryScript"]
     worker = "-Dspark.worker.resource.gpu"
     with standalone(
         tmp_path,
         ["127.0.0.1"],
         cores=2,
-        HEADRACE_ACCELERATOR_COMMAND=str(fake),
+        HEADRACE_ACCELERATOR_COMMAND=two_gpus,
         SPARK_WORKER_OPTS=f"{worker}.amount=2 {worker}.discoveryScript={script}",
     ) as url:
         python(GANGS, url, str(tmp_path), "gpus")
+
+
+@pytest.mark.long
+def test_accelerators_of_the_driver_are_shared(python, tmp_path, two_gpus, monkeypatch):
+    monkeypatch.setenv("HEADRACE_ACCELERATOR_COMMAND", two_gpus)
+    python(GANGS, "local[2]", str(tmp_path), "driver gpus")
+
+
+@pytest.mark.long
+def test_a_driver_is_killed(tmp_path):
+    (tmp_path / "pids").mkdir()
+    with subprocess.Popen(
+        [sys.executable, cluster_gangs.__file__, "local[2]", tmp_path, "driver killed"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    ) as driver:
+        pids: list[int] = []
+        while len(pids) < 4:
+            assert driver.poll() is None
+            time.sleep(0.05)
+            pids = [int(path.name) for path in (tmp_path / "pids").iterdir()]
+        driver.kill()
+    wait_until_gone(pids)
+
+
+@pytest.mark.long
+def test_a_task_that_is_stopped_fails_the_gang(run):
+    def task():
+        ctx = hr.gang.context()
+        ctx.report(os.getpid())
+        ctx.barrier()
+        if ctx.rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        ctx.barrier()
+
+    pids: list[int] = []
+    error = failed(run, task, on_report=lambda _, pid: pids.append(pid))
+    assert re.search(r"rank 1 of 2 has been stopped \(SIGSTOP\) for 3\d s", str(error))
+    wait_until_gone(pids)

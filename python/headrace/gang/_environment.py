@@ -13,8 +13,12 @@ __all__ = ["PORTS", "free_ports", "task_environment"]
 
 #: How many a host gives: for MASTER_PORT and JAX, which those of rank 0 are, and TF_CONFIG.
 PORTS = 3
-#: What is Spark's between its JVM and its Python worker.
-_NOT_FOR_TASKS = ("PYTHON_WORKER_FACTORY_SECRET", "PYTHON_WORKER_FACTORY_PORT")
+#: What is Spark's between its JVM and its Python worker, and another gang's.
+_NOT_FOR_TASKS = (
+    "PYTHON_WORKER_FACTORY_SECRET",
+    "PYTHON_WORKER_FACTORY_PORT",
+    "HEADRACE_GANG",
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ __all__ = ["Cause", "Failure", "recovered_report", "signal_text", "the_cause"]
 _CARRIED = re.compile(r"headrace-gang-failure:([A-Za-z0-9+/=]+):")
 #: An exception whose pickle is longer travels as text alone.
 _PICKLE_BYTES_MAX = 256 << 10
-#: Of a traceback, the last characters.
+#: Of a sentence the first characters, of a traceback the last.
 _TEXT_MAX = 16 << 10
 
 
@@ -62,8 +62,8 @@ class Failure:
             if len(pickled) > _PICKLE_BYTES_MAX:
                 pickled = b""
             encoded = base64.b64encode(pickled).decode()
-            report = [encoded, summary[-_TEXT_MAX:], full[-_TEXT_MAX:]]
-        return json.dumps([self.cause, self.rank, self.text[-_TEXT_MAX:], report])
+            report = [encoded, summary[:_TEXT_MAX], full[-_TEXT_MAX:]]
+        return json.dumps([self.cause, self.rank, self.text[:_TEXT_MAX], report])
 
     @classmethod
     def from_json(cls, text: str) -> "Failure":

@@ -52,7 +52,7 @@ class PostOffice:
                         _send(self.request, answer(message))
 
         self._answering = answering = _Count()
-        self._server = _listen(host, Handler)
+        self._server = _Server(host, Handler)
         self.address: Address = (host, self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
@@ -122,12 +122,12 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-
-def _listen(host: str, handler: type[socketserver.BaseRequestHandler]) -> _Server:
-    try:
-        return _Server((host, 0), handler)
-    except OSError:
-        return _Server(("", 0), handler)
+    def __init__(self, host: str, handler: type[socketserver.BaseRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, 0), handler)
+        except OSError:  # not an address of this machine
+            super().__init__(("", 0), handler)
 
 
 def _greet(connection: socket.socket, secret: bytes, *, is_server: bool) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import _native
-from ..errors import ResourceExhausted, Unsupported
+from ..errors import InvalidArgument, ResourceExhausted, Unsupported
 from ._agent import Assignment, Returned, serve
 from ._failures import Cause, Failure
 from ._post import PostOffice
@@ -62,7 +62,10 @@ class Gang:
 
 def launch(session: "SparkSession", gang: Gang) -> list[bytes]:
     """Run a gang in the cluster of a session; return what its tasks returned, by rank."""
-    is_connect = type(session).__module__.startswith("pyspark.sql.connect.")
+    kind = type(session).__module__
+    if not kind.startswith("pyspark.sql."):
+        raise InvalidArgument(f"engine is {session!r}, expected a SparkSession")
+    is_connect = kind.startswith("pyspark.sql.connect.")
     cluster = (_Connect if is_connect else _Classic)(session, gang)
     for attempt in range(gang.max_restarts + 1):
         cluster.check_slots(is_restart=attempt > 0)
@@ -90,6 +93,12 @@ class _Cluster(abc.ABC):
             raise Unsupported(
                 "Spark runs no barrier stage with dynamic allocation, and a gang is one: "
                 "start the session with spark.dynamicAllocation.enabled=false"
+            )
+        if self._is_local and float(self._conf("spark.task.resource.gpu.amount", "0")):
+            raise Unsupported(
+                "Spark's local mode has no gpus for tasks, and never starts those of a "
+                "session with spark.task.resource.gpu.amount: start it with "
+                "headrace.spark.gpu_conf(gpus_of_driver=...) alone"
             )
         if gang.gpus_per_task:
             self._take_gpus()

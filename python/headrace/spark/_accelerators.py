@@ -16,7 +16,7 @@ _SCRIPT = Path(__file__).parent / "discover_gpus.sh"
 
 def gpu_conf(
     *,
-    gpus_per_executor: int,
+    gpus_per_executor: int = 0,
     gpus_per_task: float = 1,
     gpus_of_driver: int = 0,
     discovery_script: str | None = None,
@@ -26,12 +26,12 @@ def gpu_conf(
     Parameters
     ----------
     gpus_per_executor : int
-        How many each executor takes.
+        How many each executor takes; nothing is said of executors and tasks if none.
     gpus_per_task : float
         How many each task is given: a whole number, or at most 0.5 of one that it shares.
     gpus_of_driver : int
         How many the driver takes; they are in ``spark.sparkContext.resources``. In local
-        mode, where Spark has no executors, gangs share these.
+        mode, where Spark has no executors, gangs share these, and these alone may be given.
     discovery_script : str, optional
         A program that prints ``{"name": "gpu", "addresses": ["0", "1"]}``, by its path on
         each machine. If not given, one of this package, which asks `headrace accelerators`:
@@ -56,17 +56,19 @@ def gpu_conf(
     ('4', '1')
     """
     _check_per_task(gpus_per_task)
-    if gpus_per_executor < gpus_per_task:
-        raise InvalidArgument(
-            f"gpus_per_executor is {gpus_per_executor}, expected at least the "
-            f"{gpus_per_task:g} of a task"
-        )
+    if gpus_per_executor + gpus_of_driver == 0:
+        raise InvalidArgument("a conf for no gpus: give gpus_per_executor=")
     script = str(_SCRIPT) if discovery_script is None else discovery_script
-    conf = {
-        "spark.executor.resource.gpu.amount": str(gpus_per_executor),
-        "spark.executor.resource.gpu.discoveryScript": script,
-        "spark.task.resource.gpu.amount": f"{gpus_per_task:g}",
-    }
+    conf = {}
+    if gpus_per_executor:
+        if gpus_per_executor < gpus_per_task:
+            raise InvalidArgument(
+                f"gpus_per_executor is {gpus_per_executor}, expected at least the "
+                f"{gpus_per_task:g} of a task"
+            )
+        conf["spark.executor.resource.gpu.amount"] = str(gpus_per_executor)
+        conf["spark.executor.resource.gpu.discoveryScript"] = script
+        conf["spark.task.resource.gpu.amount"] = f"{gpus_per_task:g}"
     if gpus_of_driver:
         conf["spark.driver.resource.gpu.amount"] = str(gpus_of_driver)
         conf["spark.driver.resource.gpu.discoveryScript"] = script
