@@ -18,8 +18,8 @@ __all__ = ["Cause", "Failure", "recovered_report", "signal_text", "the_cause"]
 _CARRIED = re.compile(r"headrace-gang-failure:([A-Za-z0-9+/=]+):")
 #: An exception whose pickle is longer travels as text alone.
 _PICKLE_BYTES_MAX = 256 << 10
-#: Of a sentence the first characters, of a traceback the last.
-_TEXT_MAX = 16 << 10
+#: Of a longer text, so many characters of its begin, and of its end.
+_TEXT_PART = 8 << 10
 
 
 class Cause(enum.IntEnum):
@@ -62,8 +62,8 @@ class Failure:
             if len(pickled) > _PICKLE_BYTES_MAX:
                 pickled = b""
             encoded = base64.b64encode(pickled).decode()
-            report = [encoded, summary[:_TEXT_MAX], full[-_TEXT_MAX:]]
-        return json.dumps([self.cause, self.rank, self.text[:_TEXT_MAX], report])
+            report = [encoded, _cut(summary), _cut(full)]
+        return json.dumps([self.cause, self.rank, _cut(self.text), report])
 
     @classmethod
     def from_json(cls, text: str) -> "Failure":
@@ -85,6 +85,12 @@ class Failure:
         if match is None:
             return None
         return cls.from_json(zlib.decompress(base64.b64decode(match[1])).decode())
+
+
+def _cut(text: str) -> str:
+    if len(text) <= 2 * _TEXT_PART:
+        return text
+    return f"{text[:_TEXT_PART]} [...] {text[-_TEXT_PART:]}"
 
 
 def the_cause(failures: list[Failure]) -> Failure:
