@@ -18,7 +18,9 @@ from headrace.estimator import (
 )
 from headrace.estimator._columns import Columns
 from headrace.estimator._deal import deal_of
+from headrace.estimator._progress import shown
 from headrace.estimator._torch_losses import losses_of, metrics_of, outputs_of
+from headrace.estimator.callbacks import is_best
 from torch import nn
 
 Y = Columns.of(["a"], ["y"])
@@ -166,6 +168,35 @@ def test_early_stopping_names_what_the_history_has() -> None:
     training.history.append({"loss": 1.0})
     with pytest.raises(NotFound, match='no "val_loss": expected one of loss'):
         EarlyStopping().on_epoch_end(training)
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [([3, 1, 2], [0, 1]), ([float("nan"), float("nan"), 2, 3], [0, 1, 2]), ([1, 1], [0])],
+)
+def test_the_best_weights_are_those_of_the_best_epoch_or_the_last_without_numbers(
+    losses: list[float], kept: list[int]
+) -> None:
+    history = [{"val_loss": loss} for loss in losses]
+    found = [
+        i for i in range(len(history)) if is_best(history[: i + 1], "val_loss", "min")
+    ]
+    assert found == kept
+
+
+def test_progress_is_a_line_an_epoch_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "headrace.estimator")
+    values = {"epoch": 1, "step": 3, "steps": 4, "loss": 0.25, "data_wait": 0.02}
+    for verbose, lines in [(0, 0), (1, 0), (2, 1)]:
+        caplog.clear()
+        with shown(5, verbose) as report:
+            report(0, {**values, "samples_per_s": 1234.5})
+            report(0, {**values, "step": 4, "samples_per_s": 1234.5})
+            report(1, "what a callback said")
+        assert len(caplog.messages) == lines
+    assert caplog.messages == [
+        "epoch 2/5: loss 0.25, 1,234 samples/s, 2% waiting for data"
+    ]
 
 
 # -- losses and metrics -------------------------------------------------------------------

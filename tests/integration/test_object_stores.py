@@ -274,3 +274,24 @@ def test_a_process_that_has_read_ends_in_order(server, uri, how, code):
     )
     assert (done.returncode, done.stdout) == (code, "64\n"), done.stderr
     assert done.stderr == ""
+
+
+def test_the_store_of_a_run_is_whole_objects(server, uri):
+    """What estimators keep: put over one another, read, listed, removed."""
+    from headrace.estimator import Store
+    from headrace.estimator._store import RunStore
+
+    folder, query, more = uri.partition("?")
+    place = f"{folder}-runs{query}{more}"
+    run = RunStore(Store(place, server.options), "a-run")
+    assert run.record() is None and run.read("checkpoint") is None
+    run.put("checkpoint", b"one" * 100_000)
+    run.put("checkpoint", b"two")
+    run.put_record({"state": "training"})
+    again = pickle.loads(pickle.dumps(run))
+    assert again.read("checkpoint") == b"two"
+    assert again.record() == {"format": 1, "state": "training"}
+    again.remove("checkpoint")
+    again.remove("checkpoint")
+    assert run.read("checkpoint") is None
+    run.remove("run.json")

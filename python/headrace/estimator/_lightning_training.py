@@ -34,7 +34,7 @@ from ._torch_training import (
     saved,
     where_valid,
 )
-from .callbacks import History, best_epoch
+from .callbacks import History, is_best
 from .options import StepOptions
 
 __all__ = ["LightningTask", "train"]
@@ -251,10 +251,9 @@ class _Keeper(lightning.Callback):
         epoch = {"epoch": trainer.current_epoch, **values}
         self.history.append(self._ctx.broadcast(epoch))
         self._kept_step = 0  # of the next epoch
-        if options.best is not None:
-            best = best_epoch(self.history, options.best, options.best_is)
-            if best == len(self.history) - 1:
-                self._keep_weights(pl_module)
+        best = options.best
+        if best is not None and is_best(self.history, best, options.best_is):
+            self._keep_weights(pl_module)
         if len(self.history) % options.every_epochs == 0:
             self._checkpoint(trainer)
 

@@ -14,7 +14,7 @@ from ..errors import Conflict
 from ..loader import Loader
 from ._columns import Columns
 from ._store import RunStore
-from .callbacks import CALLS, History, Training, best_epoch
+from .callbacks import CALLS, History, Training, is_best
 from .options import CheckpointOptions, LoaderOptions
 
 __all__ = [
@@ -197,10 +197,9 @@ class Loop:
         training.epoch += 1
         training.step = 0
         self._seconds = self._waited = 0.0
-        if options.best is not None:
-            best = best_epoch(training.history, options.best, options.best_is)
-            if best == len(training.history) - 1:
-                self._put(WEIGHTS, self._trainee.weights())
+        best = options.best
+        if best is not None and is_best(training.history, best, options.best_is):
+            self._put(WEIGHTS, self._trainee.weights())
         over = self._stopped or training.epoch == self._task.epochs
         if over or training.epoch % options.every_epochs == 0:
             self._checkpoint(loader)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from .. import _validate
 from ..errors import InvalidArgument, NotFound
 
-__all__ = ["Callback", "EarlyStopping", "History", "Training", "best_epoch"]
+__all__ = ["Callback", "EarlyStopping", "History", "Training", "is_best"]
 
 #: An epoch an entry: "epoch", "loss", the metrics, the same of the validation as "val_...".
 History = list[dict[str, float]]
@@ -106,6 +106,14 @@ def value_of(history: History, name: str, place: int) -> float:
             f'the history has no "{name}": expected one of {", ".join(values)}'
         )
     return values[name]
+
+
+def is_best(history: History, name: str, mode: str) -> bool:
+    """Return whether the last epoch's weights are the ones to keep.
+
+    They are the best so far, or there was no number to go by.
+    """
+    return best_epoch(history, name, mode) in (-1, len(history) - 1)
 
 
 def best_epoch(history: History, name: str, mode: str, min_delta: float = 0.0) -> int:
