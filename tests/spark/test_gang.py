@@ -175,7 +175,8 @@ def test_what_it_does_to_others_is_not_the_reason(run):
     assert "rank 1 of 2 was killed by SIGKILL" in str(failed(run, task))
 
 
-def test_a_worker_of_spark_is_killed(run):
+@pytest.mark.parametrize("wait", ["elsewhere", "for it"])
+def test_a_worker_of_spark_is_killed(run, wait):
     """What is below it goes with it."""
 
     def task():
@@ -187,6 +188,8 @@ def test_a_worker_of_spark_is_killed(run):
             supervisor = Path(f"/proc/{os.getppid()}/stat").read_text()
             worker = int(supervisor.rsplit(")", 1)[1].split()[1])
             os.kill(worker, signal.SIGKILL)
+        if wait == "for it":
+            ctx.barrier()
         time.sleep(0 if ctx.attempt else 3600)
         return ctx.attempt
 

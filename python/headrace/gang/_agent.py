@@ -345,11 +345,12 @@ class _Agent:
 
     def _on_met(self, name: str, answer: tuple[str, list[bytes]] | Exception) -> None:
         if isinstance(answer, Exception):
+            # An agent that fails says so before it ends: this one was killed.
             text = (
-                f"rank {self._rank} of {self._given.tasks} was cut off from rank 0: "
-                f"{type(answer).__name__}: {answer}"
+                f"rank 0 of {self._given.tasks} was lost: its agent does not answer rank "
+                f"{self._rank} any more ({type(answer).__name__}: {answer})"
             )
-            self._add(Failure(Cause.PEER_FAILED, self._rank, text))
+            self._add(Failure(Cause.PEER_FAILED, 0, text))
         elif name == "return":
             self._all_returned_at = time.monotonic()
         else:
