@@ -6,7 +6,9 @@ A process of its own, since one cannot hold a session of each kind. What is wron
 import os
 import signal
 import sys
+import threading
 import time
+from pathlib import Path
 
 import headrace as hr
 import pytest
@@ -66,6 +68,28 @@ def too_many_tasks_are_refused(spark):
     assert time.monotonic() - begin < 60
 
 
+def slots_that_others_have_are_not_waited_for_forever(spark, folder):
+    def holds(batches):
+        (folder / "holds").touch()
+        while not (folder / "over").exists():
+            time.sleep(0.01)
+        yield from batches
+
+    one = spark.range(0, 1, 1, 1).mapInArrow(holds, "id long")
+    other = threading.Thread(target=one.collect)
+    other.start()
+    while not (folder / "holds").exists():
+        time.sleep(0.01)
+    try:
+        with pytest.raises(
+            hr.errors.ResourceExhausted, match=r"did not start within 1 s"
+        ):
+            hr.gang.run(lambda: None, tasks=2, engine=spark, timeout=1)
+    finally:
+        (folder / "over").touch()
+        other.join()
+
+
 def a_gang_that_is_given_up_leaves_nothing(spark):
     def task():
         ctx = hr.gang.context()
@@ -91,6 +115,7 @@ def main() -> None:
     tasks_meet(spark)
     failures_are_told(spark)
     too_many_tasks_are_refused(spark)
+    slots_that_others_have_are_not_waited_for_forever(spark, Path(sys.argv[2]))
     a_gang_that_is_given_up_leaves_nothing(spark)
     spark.stop()
 

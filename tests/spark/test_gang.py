@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ import cluster_gangs
 import connect_gangs
 import headrace as hr
 import pytest
+from headrace.gang import _spark
+from headrace.gang._post import PostOffice
 from listing import runs
 from standalone import standalone
 
@@ -292,6 +295,26 @@ def test_what_a_callback_raises_ends_the_gang(run):
     assert run(lambda: "still works") == ["still works"] * 2
 
 
+def test_reports_that_cannot_be_sent_come_with_the_results(run, monkeypatch):
+    def task():
+        ctx = hr.gang.context()
+        for value in range(3):
+            ctx.report(value)
+
+    class Unreachable(PostOffice):
+        def __init__(self, host: str, *rest: Any) -> None:
+            super().__init__(host, *rest)
+            self.address = closed.getsockname()
+
+    told: list[tuple[int, int]] = []
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        monkeypatch.setattr(_spark, "PostOffice", Unreachable)
+        run(task, on_report=lambda *report: told.append(report))
+    assert sorted(told) == [(rank, value) for rank in range(2) for value in range(3)]
+    assert [value for rank, value in told if rank == 1] == [0, 1, 2]
+
+
 def test_output_goes_to_files(run, tmp_path):
     def task():
         rank = hr.gang.context().rank
@@ -363,8 +386,8 @@ def test_a_conf_for_gpus():
         hr.spark.gpu_profile(1.5)
 
 
-def test_gangs_through_connect(python):
-    python(CONNECT, "local[2]")
+def test_gangs_through_connect(python, tmp_path):
+    python(CONNECT, "local[2]", str(tmp_path))
 
 
 @pytest.mark.long
