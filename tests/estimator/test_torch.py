@@ -1,6 +1,7 @@
 """What TorchEstimator's options do, and what its model predicts, saves and loads."""
 
 import functools
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,44 @@ def test_xor_is_learned(tmp_path: Path) -> None:
     assert len(model.history) == 15
     found = model.predict(tmp_path / "xor")["y__output"][:, 0] > 0
     assert (found == label).all()
+
+
+WITHOUT_SPARK = """
+import functools, sys
+
+sys.modules["pyspark"] = sys.modules["pyspark.ml"] = None  # as if it was not installed
+import headrace as hr, torch
+
+estimator = hr.estimator.TorchEstimator(
+    model=torch.nn.Linear(2, 1), optimizer=functools.partial(torch.optim.SGD, lr=0.1),
+    loss=torch.nn.MSELoss(), feature_cols=[["a", "b"]], label_cols=["y"], verbose=0,
+)
+for call in [lambda: estimator.fit(None), lambda: estimator.fitMultiple(None, [])]:
+    try:
+        call()
+    except hr.errors.Unsupported as error:
+        assert "pyspark is not installed" in str(error), error
+    else:
+        raise AssertionError("it was taken")
+model = estimator.copy({estimator.epochs: 2}).fit_table(sys.argv[1])
+assert len(model.history) == 2
+model.save(sys.argv[2])
+loaded = hr.estimator.TorchModel.load(sys.argv[2])
+assert (loaded.predict(sys.argv[1])["y__output"] == model.predict(sys.argv[1])["y__output"]).all()
+try:
+    loaded.transform(None)
+except hr.errors.Unsupported as error:
+    assert "use predict" in str(error), error
+else:
+    raise AssertionError("it was taken")
+"""
+
+
+def test_tables_need_no_spark(table: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SPARK, table, tmp_path / "saved"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr

@@ -75,6 +75,9 @@ else:
             def fit(self, dataset: object, params: object = None) -> Any:
                 raise _lacking("fit", "fit_table")
 
+            def fitMultiple(self, dataset: object, params: object) -> Any:  # noqa: N802
+                raise _lacking("fitMultiple", "fit_table")
+
         class ModelBase(Params):
             """What was trained."""
 
