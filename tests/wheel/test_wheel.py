@@ -44,6 +44,8 @@ path = sys.argv[1] + "/table.parquet"
 pq.write_table(pa.table({"x": pa.array(range(1000), pa.float32())}), path)
 with hr.open(path).where("x >= 500").loader(batch_size=100, seed=1) as loader:
     assert sorted(x for batch in loader for x in batch["x"]) == list(range(500, 1000))
+# By the supervisor that comes along.
+assert hr.gang.run(lambda: hr.gang.context().rank, tasks=2) == [0, 1]
 """
 
 
