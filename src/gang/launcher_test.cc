@@ -189,13 +189,15 @@ TEST(Gang, OptionsAreChecked) {
 // A task of this process' own: the places of a gang whose tasks wait until told to end.
 class Joined : public ::testing::Test {
  protected:
-  void Launch(int tasks, std::optional<std::string> payload = {}) {
+  void Launch(int tasks, std::optional<std::string> payload = {},
+              int64_t heartbeat_timeout_ms = 60'000) {
     ASSERT_EQ(mkfifo((dir_ / "end").c_str(), 0600), 0);
     GangOptions options =
         Shell("env > " + (dir_ / "new-$RANK") + "; mv " + (dir_ / "new-$RANK") + " " +
                   (dir_ / "env-$RANK") + "; read line < " + (dir_ / "end"),
               tasks);
     options.timeout_ms = 60'000;
+    options.heartbeat_timeout_ms = heartbeat_timeout_ms;
     options.payload = std::move(payload);
     launcher_ = std::thread([this, options] { report_ = RunGang(options, callbacks_); });
     tasks_ = tasks;
@@ -287,6 +289,18 @@ TEST_F(Joined, IsInterrupted) {
   EXPECT_TRUE(zero->Barrier().ok());
   other.join();
   EXPECT_TRUE(End().ok());
+}
+
+TEST_F(Joined, IsHeardOfOrHasFailed) {
+  Launch(1, {}, /*heartbeat_timeout_ms=*/200);
+  GangPlace place = Place(0);
+  place.heartbeat_ms = 1'000'000;  // as of a task that the kernel has frozen
+  const auto silent = *GangContext::Join(place);
+  launcher_.join();
+  EXPECT_EQ(KindOf(report_.status()), ErrorKind::kPeerFailed);
+  EXPECT_NE(report_.status().message().find("rank 0 of 1 has not been heard of for"),
+            std::string::npos)
+      << report_.status();
 }
 
 TEST_F(Joined, NeedsItsSecret) {

@@ -177,6 +177,11 @@ Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
       const auto stored,
       writer::StoredRows::Make(rows, plan.options.schema, writer::TypeRules::kDelta));
   ARROW_RETURN_NOT_OK(writing.Check(*stored.schema()));
+  if (!plan.version) {
+    // By who plans, as tasks that were given up would bring it back. It goes with the end.
+    ARROW_RETURN_NOT_OK(
+        pipeline::AnnounceTable(*place.storage, place.root, plan.job).status());
+  }
   return plan;
 }
 
@@ -195,11 +200,6 @@ Result<std::string> StageFiles(const std::shared_ptr<arrow::RecordBatchReader>& 
                                                  writer::TypeRules::kDelta));
   ARROW_ASSIGN_OR_RAISE(const std::string schema,
                         table::delta::ToDeltaSchema(*rows.schema()));
-  if (!plan.version) {
-    // It stays for the other tasks, and goes with the commit.
-    ARROW_RETURN_NOT_OK(
-        pipeline::AnnounceTable(*place.storage, place.root, plan.job).status());
-  }
   ARROW_ASSIGN_OR_RAISE(
       const auto written,
       pipeline::WriteFiles(data.get(), std::move(rows), plan.options, *place.storage,
