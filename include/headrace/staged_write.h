@@ -31,8 +31,8 @@ struct WritePlan {
 };
 
 /// Plans a write of rows with these columns to the Delta table at `uri`, or of the name
-/// "catalog:NAME" in the catalog of `options`. No row is written; where no table is yet, a
-/// file in its log says until the commit, or until `DiscardStaged`, that one comes.
+/// "catalog:NAME" in the catalog of `options`. No row is written; where no table is yet,
+/// a file in its log says until the commit, or until `DiscardStaged`, that one comes.
 ///
 /// Errors: those of `Write` that need no row. Thread-safety: as all of this file, any.
 Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,

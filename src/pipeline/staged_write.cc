@@ -178,7 +178,8 @@ Result<WritePlan> PlanWrite(const std::string& uri, const arrow::Schema& rows,
       writer::StoredRows::Make(rows, plan.options.schema, writer::TypeRules::kDelta));
   ARROW_RETURN_NOT_OK(writing.Check(*stored.schema()));
   if (!plan.version) {
-    // By who plans, as tasks that were given up would bring it back. It goes with the end.
+    // By who plans, as tasks that were given up would bring it back. It goes with the
+    // end.
     ARROW_RETURN_NOT_OK(
         pipeline::AnnounceTable(*place.storage, place.root, plan.job).status());
   }
