@@ -69,6 +69,11 @@ Result<std::string> AnnounceTable(storage::Storage& storage, const std::string& 
   return path;
 }
 
+bool IsSettled(const Status& committed) {
+  return committed.ok() || KindOf(committed) == ErrorKind::kConflict ||
+         KindOf(committed) == ErrorKind::kSchemaMismatch;
+}
+
 Result<DeltaWriting> DeltaWriting::Begin(std::shared_ptr<storage::Storage> storage,
                                          std::string root, const WriteOptions& options,
                                          base::Executor& executor) {
@@ -330,10 +335,7 @@ Result<int64_t> DeltaWriting::Commit(const std::vector<DataFile>& files,
 Status DeltaWriting::CommitWritten(Written* written, base::Executor& executor) {
   const auto version = Commit(written->files, executor);
   if (!version.ok()) {
-    const ErrorKind kind = KindOf(version.status());
-    if (kind == ErrorKind::kConflict || kind == ErrorKind::kSchemaMismatch) {
-      DeleteFiles(*storage_, root_, written->files);
-    }
+    if (IsSettled(version.status())) DeleteFiles(*storage_, root_, written->files);
     return version.status();
   }
   written->summary.version = *version;

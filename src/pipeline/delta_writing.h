@@ -31,6 +31,10 @@ Result<std::string> AnnounceTable(storage::Storage& storage, const std::string& 
 /// Its path.
 std::string AnnouncementOf(const std::string& root, const std::string& name);
 
+/// Whether the outcome of a commit is known: it stands, or it was refused. After other
+/// errors it may stand.
+bool IsSettled(const Status& committed);
+
 /// One write to the table at a place, which may not be there yet.
 class DeltaWriting {
  public:
@@ -65,8 +69,8 @@ class DeltaWriting {
   /// REQUIRES: `Check` was OK.
   Result<int64_t> Commit(const std::vector<table::DataFile>& files,
                          base::Executor& executor);
-  /// `Commit`, which the summary tells of; on a Conflict or SchemaMismatch the files are
-  /// deleted. After other errors the commit may stand: they are left to `vacuum`.
+  /// `Commit`, which the summary tells of; the files of one that was refused are deleted.
+  /// Where it may stand (`IsSettled`), they are left to `vacuum`.
   Status CommitWritten(Written* written, base::Executor& executor);
 
  private:

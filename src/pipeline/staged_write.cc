@@ -223,9 +223,7 @@ Result<WriteSummary> CommitStaged(const WritePlan& plan,
   ARROW_RETURN_NOT_OK(writing.Check(*parts.schema));
   WriteSummary& summary = parts.written.summary;
   const Status committed = writing.CommitWritten(&parts.written, executor);
-  const bool over = committed.ok() || KindOf(committed) == ErrorKind::kConflict ||
-                    KindOf(committed) == ErrorKind::kSchemaMismatch;
-  if (!plan.version && over) {
+  if (!plan.version && pipeline::IsSettled(committed)) {
     // It stands, or its files are deleted. An announcement that stays is `vacuum`'s.
     ARROW_UNUSED(place.storage->Delete(pipeline::AnnouncementOf(place.root, plan.job)));
   }

@@ -73,6 +73,11 @@ class BaseEstimator(EstimatorBase[Any]):
     def _value(self, name: str) -> Any:
         return value_of(self, name)
 
+    def _output_names(self, columns: Columns) -> list[str]:
+        """Return what the columns of the outputs are called."""
+        given = self._value("output_cols")
+        return list(given or [f"{name}__output" for name in columns.labels])
+
     # -- what a framework's estimator says ------------------------------------------------
 
     @abc.abstractmethod

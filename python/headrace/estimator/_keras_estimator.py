@@ -227,8 +227,7 @@ tasks, engine, loader, checkpoint, steps, gang, output_cols : optional
             model,
             columns,
             outputs=_outputs_of(model),
-            output_cols=self._value("output_cols")
-            or [f"{name}__output" for name in columns.labels],
+            output_cols=self._output_names(columns),
             dtype=self._value("loader").dtype,
             run_id=run_id,
             history=history,

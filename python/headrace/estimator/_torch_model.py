@@ -86,8 +86,7 @@ class TorchModel(BaseModel):
             module,
             columns,
             outputs=[(tuple(shape), dtype) for shape, dtype in found["outputs"]],
-            output_cols=value_of(estimator, "output_cols")
-            or [f"{name}__output" for name in columns.labels],
+            output_cols=estimator._output_names(columns),
             dtype=value_of(estimator, "loader").dtype,
             run_id=run_id,
             history=history,
