@@ -1,5 +1,6 @@
 #include "errors.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,28 +16,43 @@ namespace {
 std::atomic<bool> exiting{false};
 std::atomic<std::thread::id> exiting_thread{};
 // Threads between their last look at `exiting` and the GIL, and those of C++'s that have
-// the GIL.
+// the GIL; how often this thread is among them.
 std::atomic<int> returning{0};
+thread_local int returning_here = 0;
+
+// A fork has this thread alone: the others never get there.
+[[maybe_unused]] const int forgotten_in_fork =
+    pthread_atfork(nullptr, nullptr, [] { returning = returning_here; });
+
+void Return() {
+  ++returning_here;
+  ++returning;
+}
+
+void Returned() {
+  --returning;
+  --returning_here;
+}
 
 void StayIfExiting() {
   if (!exiting || exiting_thread.load() == std::this_thread::get_id()) return;
-  --returning;
+  Returned();
   while (true) pause();
 }
 
 }  // namespace
 
 WithoutGil::~WithoutGil() {
-  ++returning;
+  Return();
   StayIfExiting();
   PyEval_RestoreThread(state_);
-  --returning;
+  Returned();
 }
 
 WithGil::WithGil() {
-  ++returning;
+  Return();
   if (exiting || Py_IsInitialized() == 0) {
-    --returning;
+    Returned();
     return;
   }
   state_ = PyGILState_Ensure();
@@ -46,7 +62,7 @@ WithGil::WithGil() {
 WithGil::~WithGil() {
   if (!taken_) return;
   PyGILState_Release(state_);
-  --returning;
+  Returned();
 }
 
 void PrepareExit() {

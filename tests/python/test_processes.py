@@ -220,6 +220,29 @@ def test_a_fork_exits_with_its_parents_loader_open(path: Path) -> None:
     assert run(text, path=str(path)) == "0\n"
 
 
+def test_a_fork_does_not_wait_for_threads_that_it_does_not_have(path: Path) -> None:
+    text = """
+        import threading, time
+
+        def read():
+            while True:
+                hr.open(path)
+
+        threading.Thread(target=read, daemon=True).start()
+        sys.setswitchinterval(100)
+        for _ in range(20):
+            time.sleep(0.001)  # the thread gets its turn
+            end = time.monotonic() + 0.02
+            while time.monotonic() < end:
+                pass  # it comes back from its call, and waits for the GIL
+            child = os.fork()
+            if not child:
+                sys.exit(0)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert run(text, path=str(path)) == "0\n" * 20
+
+
 def test_import_imports_no_framework_and_starts_no_thread() -> None:
     text = """
         import os, sys
