@@ -65,6 +65,15 @@ def numbers(table: Path) -> tuple[Any, Any, list[dict[str, float]]]:
     return w, bias, history
 
 
+class Watcher(keras.callbacks.Callback):
+    """Checks how torch's group ends."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        import torch_groups
+
+        torch_groups.watch()
+
+
 class Killer(keras.callbacks.Callback):
     """Kills rank 1 in the first attempt, in the middle of the second epoch."""
 
@@ -78,8 +87,10 @@ class Killer(keras.callbacks.Callback):
 
 
 def main(folder: Path) -> None:
-    sys.path.insert(0, str(Path(__file__).parent))
     table = folder / "table"
+    callbacks = [Killer()] if KILLED else [keras.callbacks.EarlyStopping(patience=9)]
+    if BACKEND == "torch":
+        callbacks.append(Watcher())
     given = keras.Input((2,))
     start = keras.initializers.Constant(0.5)
     model = keras.Model(given, keras.layers.Dense(1, kernel_initializer=start)(given))
@@ -97,7 +108,7 @@ def main(folder: Path) -> None:
         tasks=TASKS,
         random_seed=7,
         verbose=0,
-        callbacks=[Killer()] if KILLED else [keras.callbacks.EarlyStopping(patience=9)],
+        callbacks=callbacks,
         checkpoint=CheckpointOptions(every_steps=2),
         gang=GangOptions(max_restarts=int(KILLED)),
     ).fit_table(table)

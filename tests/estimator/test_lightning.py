@@ -13,6 +13,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+import torch_groups
 from headrace.estimator import CheckpointOptions, GangOptions
 from torch import nn
 
@@ -48,6 +49,9 @@ class Regression(lightning.LightningModule):
 
 class Killer(lightning.Callback):
     """Kills rank 1 in the first attempt, in the middle of the second epoch."""
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        torch_groups.watch()
 
     def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
         place = (hr.gang.context().attempt, trainer.global_rank, trainer.global_step)

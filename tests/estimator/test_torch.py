@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+import torch_groups
 from headrace.estimator import CheckpointOptions, EarlyStopping, StepOptions, TorchModel
 from torch import nn
 
@@ -20,7 +21,10 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])  # tasks cannot impo
 
 
 class StopsOnRank1:
-    """Asks to stop after the first epoch, in one task alone."""
+    """Asks to stop after the first epoch, in one task alone, and watches how it ends."""
+
+    def on_train_begin(self, training: Any) -> None:
+        torch_groups.watch()
 
     def on_epoch_end(self, training: Any) -> None:
         if training.rank == 1:

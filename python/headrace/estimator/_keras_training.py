@@ -3,12 +3,11 @@
 import abc
 import contextlib
 import dataclasses
-import datetime
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -22,6 +21,8 @@ from ._loop import Loop, LoopTask
 from .callbacks import History, Training
 
 __all__ = ["KerasTask", "train"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,15 @@ def train(task: KerasTask) -> KerasOutcome:
     # Initial weights are the model's; this is for what steps draw.
     keras.utils.set_random_seed((task.loop.seed + ctx.rank) % 2**31)
     kind = _OnTensorFlow if task.backend == "tensorflow" else _OnTorch
-    with kind.joined(ctx, task.timeout_s) as backend:
+
+    def joined(backend: _Backend) -> KerasOutcome:
         trainee = _KerasTrainee(task, ctx, backend)
         callbacks = _Callbacks(trainee.model, task.callbacks, task.loop.epochs)
         loop = dataclasses.replace(task.loop, callbacks=(callbacks,))
         history, weights = Loop(loop, ctx, trainee, to=backend.to).run()
-    return KerasOutcome(history, weights) if ctx.rank == 0 else KerasOutcome([], None)
+        return KerasOutcome(history, weights) if ctx.rank == 0 else KerasOutcome([], None)
+
+    return kind.join(ctx, task.timeout_s, joined)
 
 
 class _Callbacks:
@@ -106,6 +110,13 @@ class _Backend(abc.ABC):
     #: The form of the loader's batches.
     to: str
 
+    @classmethod
+    @abc.abstractmethod
+    def join(
+        cls, ctx: "gang.Context", timeout_s: float, train: Callable[["_Backend"], T]
+    ) -> T:
+        """Call a function while the tasks are joined."""
+
     def __init__(self, world_size: int) -> None:
         self.world_size = world_size
         self.model: Any = None
@@ -144,21 +155,21 @@ class _OnTensorFlow(_Backend):
     to = "tensorflow"
 
     @classmethod
-    @contextlib.contextmanager
-    def joined(cls, ctx: "gang.Context", timeout_s: float) -> Iterator["_OnTensorFlow"]:
+    def join(
+        cls, ctx: "gang.Context", timeout_s: float, train: Callable[[_Backend], T]
+    ) -> T:
         import tensorflow as tf
 
         if ctx.world_size == 1:
-            yield cls(1, tf.distribute.get_strategy())
-            return
+            return train(cls(1, tf.distribute.get_strategy()))
         options = tf.distribute.experimental.CommunicationOptions(
             timeout_seconds=timeout_s,
             implementation=tf.distribute.experimental.CommunicationImplementation.RING,
         )
-        yield cls(
-            ctx.world_size,
-            tf.distribute.MultiWorkerMirroredStrategy(communication_options=options),
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=options
         )
+        return train(cls(ctx.world_size, strategy))
 
     def __init__(self, world_size: int, strategy: Any) -> None:
         import tensorflow as tf
@@ -268,21 +279,12 @@ class _OnTorch(_Backend):
     to = "torch"
 
     @classmethod
-    @contextlib.contextmanager
-    def joined(cls, ctx: "gang.Context", timeout_s: float) -> Iterator["_OnTorch"]:
-        import torch
-        import torch.distributed as dist
+    def join(
+        cls, ctx: "gang.Context", timeout_s: float, train: Callable[[_Backend], T]
+    ) -> T:
+        from ._torch_group import in_group
 
-        if ctx.world_size == 1:
-            yield cls(1)
-            return
-        usable = bool(ctx.accelerators) and torch.cuda.is_available()
-        dist.init_process_group(
-            "nccl" if usable else "gloo", timeout=datetime.timedelta(seconds=timeout_s)
-        )
-        yield cls(ctx.world_size)
-        # Not after an error: it might wait for tasks that wait for this one.
-        dist.destroy_process_group()
+        return in_group(ctx, timeout_s, lambda device: train(cls(ctx.world_size)))
 
     def take(self, model: Any) -> None:
         import torch

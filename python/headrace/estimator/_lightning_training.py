@@ -26,11 +26,11 @@ from ._loop import (
     train_loader,
     validation_loader,
 )
+from ._torch_group import in_group
 from ._torch_losses import outputs_of
 from ._torch_training import (
     TorchOutcome,
     inputs_of,
-    process_group,
     saved,
     where_valid,
 )
@@ -56,11 +56,17 @@ class LightningTask:
 def train(task: LightningTask) -> TorchOutcome:
     """Train in this task of a gang."""
     ctx = gang.context()
+    seed = task.loop.seed * ctx.world_size + ctx.rank
+    torch.manual_seed(seed % 2**63)
+    state = read_checkpoint(task.loop, ctx)
+    return in_group(ctx, task.timeout_s, lambda device: _train(task, ctx, device, state))
+
+
+def _train(
+    task: LightningTask, ctx: "gang.Context", device: torch.device, state: bytes | None
+) -> TorchOutcome:
     loop = task.loop
-    torch.manual_seed((loop.seed * ctx.world_size + ctx.rank) % 2**63)
-    state = read_checkpoint(loop, ctx)
     with (
-        process_group(ctx, task.timeout_s) as device,
         train_loader(loop, ctx, to="torch") as loader,
         validation_loader(loop, ctx, to="torch") as validation,
         tempfile.TemporaryDirectory(prefix="headrace-lightning-") as folder,

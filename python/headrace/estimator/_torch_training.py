@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import datetime
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from .. import gang
 from ..errors import Corrupt, InvalidArgument
 from ._columns import Columns
 from ._loop import Loop, LoopTask
+from ._torch_group import in_group
 from ._torch_losses import Losses, Means, Metric, alike, outputs_of
 from .callbacks import History
 from .options import StepOptions
@@ -25,7 +25,6 @@ __all__ = [
     "TorchOutcome",
     "TorchTask",
     "inputs_of",
-    "process_group",
     "read_state",
     "saved",
     "train",
@@ -65,40 +64,16 @@ class TorchOutcome:
 def train(task: TorchTask) -> TorchOutcome:
     """Train in this task of a gang."""
     ctx = gang.context()
-    with process_group(ctx, task.timeout_s) as device:
+
+    def joined(device: torch.device) -> TorchOutcome:
         trainee = _TorchTrainee(task, ctx, device)
         loop = Loop(task.loop, ctx, trainee, to="torch", pin_memory=device.type == "cuda")
         history, weights = loop.run()
-    if ctx.rank != 0:
-        return TorchOutcome([], None, None)
-    return TorchOutcome(history, weights, trainee.outputs)
+        if ctx.rank != 0:
+            return TorchOutcome([], None, None)
+        return TorchOutcome(history, weights, trainee.outputs)
 
-
-@contextlib.contextmanager
-def process_group(ctx: "gang.Context", timeout_s: float) -> Iterator[torch.device]:
-    """Join the tasks by NCCL where each has GPUs, else by gloo; give this task's device."""
-    usable = bool(ctx.accelerators) and torch.cuda.is_available()
-    kinds = ctx.all_gather(usable)
-    if len(set(kinds)) > 1:
-        raise InvalidArgument(
-            f"ranks {[rank for rank, has in enumerate(kinds) if not has]} have no usable "
-            "GPU and others do: expected the same of all; ask for gpus_per_task=0, or see "
-            "why torch finds none there"
-        )
-    if usable:
-        device = torch.device("cuda", 0)  # CUDA_VISIBLE_DEVICES names this task's own
-        torch.cuda.set_device(device)
-    else:
-        device = torch.device("cpu")
-    if ctx.world_size == 1:
-        yield device
-        return
-    dist.init_process_group(
-        "nccl" if usable else "gloo", timeout=datetime.timedelta(seconds=timeout_s)
-    )
-    yield device
-    # Not after an error: it might wait for tasks that wait for this one.
-    dist.destroy_process_group()
+    return in_group(ctx, task.timeout_s, joined)
 
 
 def inputs_of(
