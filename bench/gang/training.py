@@ -94,6 +94,7 @@ def by_torch(table: str, in_batches: bool) -> dict[str, float]:
         samples += len(x) * dist.get_world_size()
         asked = time.perf_counter()
     seconds = time.perf_counter() - begin
+    del model  # which else ends the group, with the GIL held: see the guide of gangs
     dist.destroy_process_group()
     return {"rate": samples / seconds, "wait": waited / seconds}
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/executor.h"
 #include "base/uuid.h"
 #include "cache/cache_files.h"
@@ -121,7 +122,7 @@ Status TableCache::Impl::CheckTable(const CachedTable& table) const {
 }
 
 Status TableCache::Impl::PutLease(const CachedTable& table) const {
-  const LeaseRecord record{table.owner, cache::Process::This(), cache::NowMs()};
+  const LeaseRecord record{table.owner, cache::Process::This(), base::NowMs()};
   return files.storage()
       .PutIfAbsent(files.PathOfLease(table.directory, table.lease), record.ToJson())
       .status();
@@ -163,7 +164,7 @@ Result<std::optional<CachedTable>> TableCache::Impl::Acquire(
 }
 
 Result<CachedTable> TableCache::Begin(const CacheOwner& owner) const {
-  const int64_t now_ms = cache::NowMs();
+  const int64_t now_ms = base::NowMs();
   CachedTable table;
   table.directory = cache::DirectoryName(owner, now_ms);
   table.uri = impl_->UriOf(table.directory);
@@ -270,7 +271,7 @@ Status TableCache::Heartbeat(const CachedTable& table) const {
   const std::string path = files.PathOfLease(table.directory, table.lease);
   ARROW_ASSIGN_OR_RAISE(const auto before, files.Read(path));
   if (before) {
-    const LeaseRecord record{table.owner, cache::Process::This(), cache::NowMs()};
+    const LeaseRecord record{table.owner, cache::Process::This(), base::NowMs()};
     const Status renewed = files.storage().Replace(path, record.ToJson());
     // NotFound: as for PutLease.
     if (renewed.ok() || KindOf(renewed) != ErrorKind::kNotFound) return renewed;
@@ -287,7 +288,7 @@ Status TableCache::Keep(const CachedTable& table) const {
   ARROW_RETURN_NOT_OK(
       files.storage()
           .PutIfAbsent(files.PathOf(table.directory, cache::kKeptFile),
-                       cache::MarkToJson(cache::NowMs(), base::RandomUuid()))
+                       cache::MarkToJson(base::NowMs(), base::RandomUuid()))
           .status());
   ARROW_ASSIGN_OR_RAISE(const auto there,
                         files.Read(files.PathOf(table.directory, cache::kTableFile)));

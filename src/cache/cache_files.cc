@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/uuid.h"
 #include "table/delta/paths.h"
 
@@ -131,7 +132,7 @@ Result<bool> CacheFiles::IsLive(const Lease& lease, StoreClock* clock) const {
   ARROW_ASSIGN_OR_RAISE(const auto now_ns, clock->NowNs());
   const bool timed = now_ns && lease.file.modified_ns > 0;
   const int64_t age_ms = timed ? (*now_ns - lease.file.modified_ns) / 1'000'000
-                               : NowMs() - lease.record.heartbeat_ms;
+                               : base::NowMs() - lease.record.heartbeat_ms;
   return age_ms <= kCacheLeaseMs;
 }
 
@@ -177,7 +178,7 @@ Result<bool> CacheFiles::Remove(const std::string& directory, Protection protect
     ARROW_RETURN_NOT_OK(DeleteFiles(directory));
     return true;
   }
-  const std::string mark = MarkToJson(NowMs(), base::RandomUuid());
+  const std::string mark = MarkToJson(base::NowMs(), base::RandomUuid());
   const auto put = storage_->PutIfAbsent(PathOf(directory, kRemovingFile), mark);
   // A local folder that another one deletes while we write to it.
   if (!put.ok() && KindOf(put.status()) != ErrorKind::kNotFound) return put.status();

@@ -1,7 +1,6 @@
 #include "cache/records.h"
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -76,12 +75,6 @@ CacheOwner OwnerOf(const Json& json) {
 }
 
 }  // namespace
-
-int64_t NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string DirectoryName(const CacheOwner& owner, int64_t now_ms) {
   const auto seconds = static_cast<std::time_t>(now_ms / 1000);

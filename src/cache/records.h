@@ -29,8 +29,6 @@ inline constexpr std::string_view kRemovingFile = "_headrace/removing.json";
 /// What files of records end with; others are left-overs of writes.
 inline constexpr std::string_view kRecordSuffix = ".json";
 
-int64_t NowMs();
-
 /// "{%Y%m%d%H%M%S}-{application}-{application id}-{uuid4}", in UTC. Characters of the
 /// owner's that paths and URIs do not take everywhere become "_".
 std::string DirectoryName(const CacheOwner& owner, int64_t now_ms);

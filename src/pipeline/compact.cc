@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
 #include "pipeline/dataset_impl.h"
 #include "pipeline/delta_table.h"
 #include "pipeline/scan_reader.h"
@@ -61,7 +62,7 @@ table::delta::CommitSpec SpecOf(const Version& version,
   spec.metrics = {{"numRemovedFiles", static_cast<int64_t>(chosen.size())},
                   {"numAddedFiles", static_cast<int64_t>(written.files.size())}};
   spec.GoBy(version);
-  const int64_t now = pipeline::NowMs();
+  const int64_t now = base::NowMs();
   for (const AddFile* add : chosen) {
     spec.removes.push_back({add->file.path, add->deletion_vector, now, false});
   }

@@ -1,18 +1,12 @@
 #include "pipeline/delta_table.h"
 
-#include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/uuid.h"
 #include "table/delta/protocol.h"
 
 namespace headrace::pipeline {
-
-int64_t NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Result<DeltaTable> DeltaTable::Open(const std::string& uri, const OpenOptions& options) {
   std::string root;
@@ -50,7 +44,7 @@ Result<int64_t> DeltaTable::Commit(const table::delta::CommitSpec& spec,
 Result<int64_t> CommitTo(const std::shared_ptr<storage::Storage>& storage,
                          const std::string& root, const table::delta::CommitSpec& spec,
                          base::Executor& executor) {
-  const int64_t now = NowMs();
+  const int64_t now = base::NowMs();
   ARROW_ASSIGN_OR_RAISE(
       const int64_t version,
       table::delta::Commit(storage, root, spec, now, base::RandomUuid()));

@@ -16,9 +16,6 @@
 
 namespace headrace::pipeline {
 
-/// Milliseconds since the epoch.
-int64_t NowMs();
-
 /// A table that is there. Its log was listed once.
 struct DeltaTable {
   std::shared_ptr<storage::Storage> storage;

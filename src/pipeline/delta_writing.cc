@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/uuid.h"
 #include "pipeline/delta_table.h"
 #include "schema/field.h"
@@ -259,7 +260,7 @@ Status DeltaWriting::AddSchema(CommitSpec* spec) const {
     metadata = version_->metadata;
   } else {
     metadata.id = base::RandomUuid();
-    metadata.created_ms = NowMs();
+    metadata.created_ms = base::NowMs();
   }
   metadata.schema = schema;
   metadata.partition_columns = partition_by_;
@@ -277,7 +278,7 @@ void DeltaWriting::AddRemoves(const std::vector<DataFile>& files,
     for (const DataFile& file : files) written.insert(file.partition_values);
     spec->partitions.assign(written.begin(), written.end());
   }
-  const int64_t now = NowMs();
+  const int64_t now = base::NowMs();
   for (const auto& add : version_->files) {
     if (partitions && written.count(add.file.partition_values) == 0) continue;
     spec->removes.push_back({add.file.path, add.deletion_vector, now, true});

@@ -1,13 +1,13 @@
 #include <headrace/versions.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <utility>
 
+#include "base/clock.h"
 #include "pipeline/delta_table.h"
 #include "table/delta/deletion_vector.h"
 #include "table/delta/delta_schema.h"
@@ -186,7 +186,7 @@ Result<int64_t> Restore(const std::string& uri, int64_t version,
   spec.GoBy(now);
   spec.reads_all = true;
   if (wanted.metadata != now.metadata) spec.metadata = wanted.metadata;
-  const int64_t now_ms = pipeline::NowMs();
+  const int64_t now_ms = base::NowMs();
   const auto old_files = ByKey(wanted), new_files = ByKey(now);
   for (const auto& [key, add] : old_files) {
     if (new_files.count(key) == 0) spec.adds.push_back(*add);
@@ -223,7 +223,7 @@ Result<VacuumReport> Vacuum(const std::string& uri, int64_t older_than_ms, bool 
   pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_ASSIGN_OR_RAISE(const Version now, table.log.Read(table.log.last(), executor));
   ARROW_RETURN_NOT_OK(table.CheckWritable(now, /*removes_rows=*/false));
-  const int64_t before_ms = pipeline::NowMs() - older_than_ms;
+  const int64_t before_ms = base::NowMs() - older_than_ms;
   std::set<std::string> needed;
   auto need = [&](const std::string& path,
                   const std::optional<table::delta::DeletionVector>& vector) {

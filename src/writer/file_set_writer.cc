@@ -3,11 +3,11 @@
 #include <arrow/util/byte_size.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/uuid.h"
 #include "writer/parquet_file.h"
 #include "writer/partition_rows.h"
@@ -51,12 +51,6 @@ Status CheckBytes(const char* option, int64_t bytes) {
   return Error(ErrorKind::kInvalidArgument,
                std::string(option) + " is " + std::to_string(bytes) +
                    ", expected at least " + std::to_string(kMin));
-}
-
-int64_t NowMs() {
-  using std::chrono::milliseconds;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<milliseconds>(now).count();
 }
 
 std::string Padded(int64_t number) {
@@ -299,7 +293,7 @@ Status FileSetWriter::Impl::CloseFile(const std::string& directory) {
   table::DataFile file;
   file.path = std::move(open.relative_path);
   file.size = open.file->bytes();
-  file.modified_ms = NowMs();
+  file.modified_ms = base::NowMs();
   file.rows = open.file->rows();
   file.partition_values = std::move(open.partition.values);
   file.stats = DeltaStatistics(*encoding_.schema, *footer);

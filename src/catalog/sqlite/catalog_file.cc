@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/clock.h"
 #include "catalog/search.h"
 #include "catalog/time.h"
 
@@ -113,8 +114,8 @@ Status Migrate(const Database& database) {
     for (const char* sql : kMigrations[version]) {
       ARROW_RETURN_NOT_OK(database.Run(sql));
     }
-    ARROW_RETURN_NOT_OK(
-        database.Run("INSERT INTO migration VALUES (?, ?)", {version + 1, NowUs()}));
+    ARROW_RETURN_NOT_OK(database.Run("INSERT INTO migration VALUES (?, ?)",
+                                     {version + 1, base::NowUs()}));
   }
   return transaction.Commit();
 }

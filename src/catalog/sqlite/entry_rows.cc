@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/clock.h"
 #include "catalog/entry.h"
 #include "catalog/search.h"
 #include "catalog/time.h"
@@ -125,7 +126,7 @@ Result<CatalogEntry> ReadEntry(const Database& database, int64_t id) {
 }
 
 Status WriteEntry(const Database& database, const CatalogEntry& entry) {
-  const int64_t now = NowUs();
+  const int64_t now = base::NowUs();
   const std::string partitions = Dumped(entry.partition_columns);
   const std::string options = Dumped(entry.storage_options);
   const std::string types = Dumped(entry.partition_types);

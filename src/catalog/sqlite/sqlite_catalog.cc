@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "base/clock.h"
 #include "catalog/entry.h"
 #include "catalog/search.h"
 #include "catalog/sqlite/catalog_file.h"
@@ -32,7 +33,7 @@ Status WriteTag(const Database& database, int64_t id, const std::string& tag,
       "INSERT INTO entry_tag VALUES (?, ?, ?, ?) "
       "ON CONFLICT (entry_id, name) DO UPDATE SET version = excluded.version, "
       "created_us = excluded.created_us",
-      {id, std::string_view(tag), version, NowUs()});
+      {id, std::string_view(tag), version, base::NowUs()});
 }
 
 Result<std::set<int64_t>> MatchingIds(const Database& database,
