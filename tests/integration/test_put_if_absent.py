@@ -70,7 +70,7 @@ def test_the_first_put_is_true_and_later_ones_spare_it(server):
 
 
 def test_of_twenty_at_once_exactly_one_is_true(server):
-    for round_ in range(5):
+    for round_ in range(3):
         path = f"put/race/{round_}.json"
         answers = put(uri_of(server, path), server.options, count=20, size=2000)
         assert sorted(answers) == ["false"] * 19 + ["true"]

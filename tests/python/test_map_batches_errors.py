@@ -14,7 +14,7 @@ import pytest
 from living import nothing_left
 from mapping import BATCH, declare, load, write
 
-processes = pytest.mark.parametrize("processes", [0, 2])
+processes = pytest.mark.parametrize("processes", [0, 1])
 
 
 @pytest.fixture

@@ -13,7 +13,14 @@ SETTLING = 32_000_000
 
 
 @pytest.mark.parametrize(
-    "case", ["large_row_groups", "wide", "long_strings", "blobs", "tensors"]
+    "case",
+    [
+        "large_row_groups",
+        "wide",
+        "long_strings",
+        pytest.param("blobs", marks=pytest.mark.long),
+        "tensors",
+    ],
 )
 def test_memory_stays_below_its_bound_and_does_not_grow(case: str) -> None:
     command = [sys.executable, PROGRAM, case, "--epochs", "4", "--times", "4", "--json"]

@@ -1,5 +1,6 @@
 """Loaders as tf.data. TensorFlow runs in processes of its own: it does not share well."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -254,37 +255,52 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(program: str, path: Path) -> str:
-    """Run a program; what it printed to stderr."""
+def run(program: str, path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program, which has to succeed."""
+    helpers = str(Path(__file__).parent)
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + program, str(path), str(Path(__file__).parent)],
+        [sys.executable, "-c", BEGIN + program, str(path), helpers, *arguments],
         capture_output=True,
         text=True,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return done.stderr
+    return done
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(SPEC, id="element_spec"),
-        pytest.param(FUNCTIONS, id="what_functions_return"),
-        pytest.param(EPOCHS, id="an_iteration_is_a_pass"),
-        pytest.param(STATE, id="resumes_at_every_batch"),
-        pytest.param(PASSES, id="older_and_closed_passes_are_refused"),
-        pytest.param(NO_COPY, id="no_copies"),
-        pytest.param(FIT, id="keras_fits"),
-        pytest.param(FAILS, id="errors_reach_the_caller"),
-    ],
-)
-def test_tf_data(program: str, path: Path) -> None:
-    run(program, path)
+PROGRAMS = {
+    "element_spec": SPEC,
+    "what functions return": FUNCTIONS,
+    "an iteration is a pass": EPOCHS,
+    "resumes at every batch": STATE,
+    "older and closed passes are refused": PASSES,
+    "no copies": NO_COPY,
+    "keras fits": FIT,
+    "errors reach the caller": FAILS,
+}
+
+# All in one process, as to import TensorFlow takes longer than any of them.
+EACH = """
+import json, traceback
+begun, failed = dict(globals()), {}
+for name, program in json.loads(sys.argv[3]).items():
+    try:
+        exec(compile(program, name, "exec"), dict(begun))
+    except Exception:
+        failed[name] = traceback.format_exc()
+print(json.dumps(failed))
+"""
+
+
+def test_tf_data(path: Path, subtests: pytest.Subtests) -> None:
+    failed = json.loads(run(EACH, path, json.dumps(PROGRAMS)).stdout)
+    for name in PROGRAMS:
+        with subtests.test(msg=name):
+            assert name not in failed, failed[name]
 
 
 def test_exits_amid_a_prefetch_without_a_word(path: Path) -> None:
-    assert "Traceback" not in run(EXITS, path)
+    assert "Traceback" not in run(EXITS, path).stderr
 
 
 def test_other_forms_have_no_tf_dataset(path: Path) -> None:

@@ -277,6 +277,9 @@ import os, signal, sys, threading
 import pyarrow as pa
 import headrace as hr
 
+# Who runs tests in the background may have them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def batches():
     for i in range(10**9):
         if i == 20:

@@ -387,6 +387,7 @@ def test_a_conf_for_gpus():
         hr.spark.gpu_profile(1.5)
 
 
+@pytest.mark.long
 def test_gangs_through_connect(python, tmp_path):
     python(CONNECT, "local[2]", str(tmp_path))
 
