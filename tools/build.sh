@@ -25,6 +25,7 @@ if ! python -m pip install --no-build-isolation --no-deps --force-reinstall \
     --config-settings=cmake.build-type=RelWithDebInfo \
     --config-settings=cmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" \
     --config-settings=cmake.define.HEADRACE_TESTS=ON \
+    --config-settings=cmake.define.HEADRACE_UNITY=ON \
     >"$log" 2>&1 </dev/null; then
   grep -nE 'error|Error|FAILED' "$log" | head -40 >&2 || true
   tail -25 "$log" >&2

@@ -11,15 +11,15 @@ namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
 // It does not see what is done to mappings.
-constexpr int64_t kLeast = std::numeric_limits<int64_t>::max();
+constexpr int64_t kLeastMapped = std::numeric_limits<int64_t>::max();
 #else
-constexpr int64_t kLeast = 1 << 20;
+constexpr int64_t kLeastMapped = 1 << 20;
 #endif
 constexpr int64_t kPage = 4096;  // what a mapping is aligned to, at least
 constexpr int64_t kHugePage = 2 << 20;
 
 bool IsMapped(int64_t size, int64_t alignment) {
-  return size >= kLeast && alignment <= kPage;
+  return size >= kLeastMapped && alignment <= kPage;
 }
 
 void* Map(int64_t size) {

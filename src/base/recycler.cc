@@ -9,21 +9,21 @@ namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
 // A block that is used again would hide a use after free.
-constexpr int64_t kLeast = std::numeric_limits<int64_t>::max();
+constexpr int64_t kLeastKept = std::numeric_limits<int64_t>::max();
 #else
-constexpr int64_t kLeast = 16 << 10;
+constexpr int64_t kLeastKept = 16 << 10;
 #endif
 
 // The size of the block that serves a request: one of sixteen in each power of two.
 int64_t Rounded(int64_t size) {
-  if (size < kLeast) return size;
+  if (size < kLeastKept) return size;
   const int64_t step =
       static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size))) >> 4;
   return (size + step - 1) / step * step;
 }
 
 bool IsRecycled(int64_t size, int64_t alignment) {
-  return size >= kLeast && alignment == arrow::kDefaultBufferAlignment &&
+  return size >= kLeastKept && alignment == arrow::kDefaultBufferAlignment &&
          size <= std::numeric_limits<int64_t>::max() / 2;
 }
 

@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "table/delta/log.h"
 
 namespace headrace {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 Json TimeOf(int64_t ms) { return ms == 0 ? Json() : Json(table::delta::TimeText(ms)); }
 
@@ -44,14 +41,14 @@ std::string ToJson(const std::vector<CacheEntry>& entries) {
                     {"in_use", entry.in_use()},
                     {"leases", std::move(leases)}});
   }
-  return Dump(list);
+  return base::JsonText(list);
 }
 
 std::string CacheReport::ToJson() const {
-  return Dump({{"directories", directories},
-               {"bytes", bytes},
-               {"files", files},
-               {"deleted", deleted}});
+  return base::JsonText(Json{{"directories", directories},
+                             {"bytes", bytes},
+                             {"files", files},
+                             {"deleted", deleted}});
 }
 
 }  // namespace headrace

@@ -4,6 +4,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "base/uuid.h"
 #include "table/delta/log.h"
 
@@ -30,10 +31,6 @@ std::string NamePart(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return !IsNameCharacter(c); }, '_');
   return text.empty() ? "_" : text;
-}
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 // An object of a format that we know.
@@ -106,10 +103,10 @@ bool IsDirectoryName(std::string_view name) {
 }
 
 std::string TableRecord::ToJson() const {
-  return Dump({{"format", kFormat},
-               {"application", owner.application},
-               {"application_id", owner.application_id},
-               {"created", TimeText(created_ms)}});
+  return base::JsonText(Json{{"format", kFormat},
+                             {"application", owner.application},
+                             {"application_id", owner.application_id},
+                             {"created", TimeText(created_ms)}});
 }
 
 Result<TableRecord> TableRecord::Parse(std::string_view text, const std::string& where) {
@@ -118,11 +115,11 @@ Result<TableRecord> TableRecord::Parse(std::string_view text, const std::string&
 }
 
 std::string KeyRecord::ToJson() const {
-  return Dump({{"format", kFormat},
-               {"key", key},
-               {"directory", directory},
-               {"rows", rows ? Json(*rows) : Json()},
-               {"bytes", bytes}});
+  return base::JsonText(Json{{"format", kFormat},
+                             {"key", key},
+                             {"directory", directory},
+                             {"rows", rows ? Json(*rows) : Json()},
+                             {"bytes", bytes}});
 }
 
 Result<KeyRecord> KeyRecord::Parse(std::string_view text, const std::string& where) {
@@ -139,15 +136,15 @@ Result<KeyRecord> KeyRecord::Parse(std::string_view text, const std::string& whe
 }
 
 std::string LeaseRecord::ToJson() const {
-  return Dump({{"format", kFormat},
-               {"application", owner.application},
-               {"application_id", owner.application_id},
-               {"host", process.host},
-               {"pid", process.pid},
-               {"process_started", process.started},
-               {"boot_id", process.boot_id},
-               {"pid_namespace", process.pid_namespace},
-               {"heartbeat", TimeText(heartbeat_ms)}});
+  return base::JsonText(Json{{"format", kFormat},
+                             {"application", owner.application},
+                             {"application_id", owner.application_id},
+                             {"host", process.host},
+                             {"pid", process.pid},
+                             {"process_started", process.started},
+                             {"boot_id", process.boot_id},
+                             {"pid_namespace", process.pid_namespace},
+                             {"heartbeat", TimeText(heartbeat_ms)}});
 }
 
 Result<LeaseRecord> LeaseRecord::Parse(std::string_view text, const std::string& where) {
@@ -160,7 +157,8 @@ Result<LeaseRecord> LeaseRecord::Parse(std::string_view text, const std::string&
 }
 
 std::string MarkToJson(int64_t now_ms, const std::string& id) {
-  return Dump({{"format", kFormat}, {"time", TimeText(now_ms)}, {"id", id}});
+  return base::JsonText(
+      Json{{"format", kFormat}, {"time", TimeText(now_ms)}, {"id", id}});
 }
 
 }  // namespace headrace::cache

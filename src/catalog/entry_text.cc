@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
 #include "catalog/time.h"
 
 namespace headrace {
@@ -128,7 +129,7 @@ std::string CatalogEntry::ToJson() const {
       {"last_writer", last_writer},
       {"created", created_us == 0 ? Json() : Json(catalog::TimeText(created_us))},
       {"updated", updated_us == 0 ? Json() : Json(catalog::TimeText(updated_us))}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return base::JsonText(json);
 }
 
 }  // namespace headrace

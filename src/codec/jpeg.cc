@@ -24,17 +24,19 @@ namespace {
 constexpr int kScansMax = 500;
 constexpr uint8_t kExif[] = {'E', 'x', 'i', 'f', 0, 0};
 
-struct Errors {
+struct JpegErrors {
   jpeg_error_mgr base;  // first: libjpeg sees this alone
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
   bool damaged;  // decoded, but not all of it
 };
 
-Errors* ErrorsOf(j_common_ptr info) { return reinterpret_cast<Errors*>(info->err); }
+JpegErrors* ErrorsOf(j_common_ptr info) {
+  return reinterpret_cast<JpegErrors*>(info->err);
+}
 
 [[noreturn]] void Leave(j_common_ptr info) {
-  Errors* const errors = ErrorsOf(info);
+  JpegErrors* const errors = ErrorsOf(info);
   if (!errors->damaged) info->err->format_message(info, errors->message);
   std::longjmp(errors->jump, 1);
 }
@@ -65,32 +67,32 @@ void CheckScans(j_common_ptr info) {
   std::longjmp(ErrorsOf(info)->jump, 1);
 }
 
-void SetErrors(Errors* errors) {
+void SetErrors(JpegErrors* errors) {
   errors->base.error_exit = Leave;
   errors->base.emit_message = Note;
   errors->message[0] = '\0';
   errors->damaged = false;
 }
 
-struct Reader {
+struct JpegReader {
   jpeg_decompress_struct info = {};
-  Errors errors = {};
+  JpegErrors errors = {};
   jpeg_progress_mgr progress = {};
 
-  Reader() {
+  JpegReader() {
     info.err = jpeg_std_error(&errors.base);
     SetErrors(&errors);
   }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-  ~Reader() { jpeg_destroy_decompress(&info); }
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
+  ~JpegReader() { jpeg_destroy_decompress(&info); }
 
   Status Failure() const {
     return Error(ErrorKind::kCorrupt, std::string("a damaged JPEG: ") + errors.message);
   }
 };
 
-bool ReadHeader(std::span<const uint8_t> image, bool with_exif, Reader* reader) {
+bool ReadHeader(std::span<const uint8_t> image, bool with_exif, JpegReader* reader) {
   if (setjmp(reader->errors.jump) != 0) return false;
   jpeg_create_decompress(&reader->info);
   reader->progress.progress_monitor = CheckScans;
@@ -101,7 +103,7 @@ bool ReadHeader(std::span<const uint8_t> image, bool with_exif, Reader* reader) 
   return true;
 }
 
-bool ReadRows(Reader* reader, uint8_t* out, int64_t row_bytes) {
+bool ReadRows(JpegReader* reader, uint8_t* out, int64_t row_bytes) {
   if (setjmp(reader->errors.jump) != 0) return false;
   jpeg_decompress_struct& info = reader->info;
   jpeg_start_decompress(&info);
@@ -141,7 +143,7 @@ void AddAlpha(const uint8_t* rgb, int64_t pixels, uint8_t* rgba) {
   }
 }
 
-Status DecodeInk(const Decoding& decoding, Reader* reader, uint8_t* out) {
+Status DecodeInk(const Decoding& decoding, JpegReader* reader, uint8_t* out) {
   jpeg_decompress_struct& info = reader->info;
   info.out_color_space = JCS_CMYK;
   jpeg_calc_output_dimensions(&info);
@@ -165,25 +167,25 @@ Status DecodeInk(const Decoding& decoding, Reader* reader, uint8_t* out) {
   return Status::OK();
 }
 
-struct Writer {
+struct JpegWriter {
   jpeg_compress_struct info = {};
-  Errors errors = {};
+  JpegErrors errors = {};
   unsigned char* bytes = nullptr;
   unsigned long size = 0;  // libjpeg's type
 
-  Writer() {
+  JpegWriter() {
     info.err = jpeg_std_error(&errors.base);
     SetErrors(&errors);
   }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
-  ~Writer() {
+  JpegWriter(const JpegWriter&) = delete;
+  JpegWriter& operator=(const JpegWriter&) = delete;
+  ~JpegWriter() {
     jpeg_destroy_compress(&info);
     std::free(bytes);
   }
 };
 
-bool Write(const ImagePixels& pixels, int quality, Writer* writer) {
+bool Write(const ImagePixels& pixels, int quality, JpegWriter* writer) {
   if (setjmp(writer->errors.jump) != 0) return false;
   jpeg_compress_struct& info = writer->info;
   jpeg_create_compress(&info);
@@ -208,7 +210,7 @@ bool Write(const ImagePixels& pixels, int quality, Writer* writer) {
 }  // namespace
 
 Result<ImageHeader> ReadJpegHeader(std::span<const uint8_t> image) {
-  Reader reader;
+  JpegReader reader;
   if (!ReadHeader(image, /*with_exif=*/true, &reader)) return reader.Failure();
   ImageHeader header;
   header.format = ImageFormat::kJpeg;
@@ -226,7 +228,7 @@ Result<ImageHeader> ReadJpegHeader(std::span<const uint8_t> image) {
 }
 
 Status DecodeJpeg(const Decoding& decoding, uint8_t* out) {
-  Reader reader;
+  JpegReader reader;
   if (!ReadHeader(decoding.image, /*with_exif=*/false, &reader)) return reader.Failure();
   jpeg_decompress_struct& info = reader.info;
   info.scale_num = 1;
@@ -259,7 +261,7 @@ Status DecodeJpeg(const Decoding& decoding, uint8_t* out) {
 
 Result<std::shared_ptr<arrow::Buffer>> EncodeJpeg(const ImagePixels& pixels, int quality,
                                                   arrow::MemoryPool* pool) {
-  Writer writer;
+  JpegWriter writer;
   if (!Write(pixels, quality, &writer)) {
     return Error(ErrorKind::kInvalidArgument,
                  std::string("no JPEG can be made of it: ") + writer.errors.message);

@@ -26,7 +26,7 @@ constexpr int kDeflated = 8;
 constexpr int64_t kRatioMax = 1032;
 constexpr std::string_view kName = "arr.npy";
 
-Status Damaged(const std::string& what) {
+Status DamagedZip(const std::string& what) {
   return Error(ErrorKind::kCorrupt, "a damaged npz archive: " + what);
 }
 
@@ -64,11 +64,11 @@ void ReadExtra(std::span<const uint8_t> extra, Member* member) {
 }
 
 Result<std::vector<Member>> ReadDirectory(std::span<const uint8_t> zip) {
-  if (zip.size() < kEndBytes) return Damaged("it is cut off");
+  if (zip.size() < kEndBytes) return DamagedZip("it is cut off");
   size_t end = zip.size() - kEndBytes;
   const size_t first = end - std::min(end, kCommentMax);
   while (Number(zip.data() + end, 4) != kEnd) {
-    if (end == first) return Damaged("it has no directory");
+    if (end == first) return DamagedZip("it has no directory");
     --end;
   }
   const size_t count = Number(zip.data() + end + 10, 2);
@@ -76,13 +76,13 @@ Result<std::vector<Member>> ReadDirectory(std::span<const uint8_t> zip) {
   std::vector<Member> members;
   for (size_t i = 0; i < count; ++i) {
     if (at > end || end - at < kEntryBytes || Number(zip.data() + at, 4) != kEntry) {
-      return Damaged("its directory is cut off");
+      return DamagedZip("its directory is cut off");
     }
     const uint8_t* const entry = zip.data() + at;
     const size_t name = Number(entry + 28, 2);
     const size_t extra = Number(entry + 30, 2);
     const size_t whole = kEntryBytes + name + extra + Number(entry + 32, 2);
-    if (end - at < whole) return Damaged("its directory is cut off");
+    if (end - at < whole) return DamagedZip("its directory is cut off");
     Member member;
     member.name.assign(reinterpret_cast<const char*>(entry) + kEntryBytes, name);
     member.flags = static_cast<int>(Number(entry + 8, 2));
@@ -102,13 +102,13 @@ Result<std::span<const uint8_t>> PackedBytes(std::span<const uint8_t> zip,
                                              const Member& member) {
   if (member.offset > zip.size() || zip.size() - member.offset < kLocalBytes ||
       Number(zip.data() + member.offset, 4) != kLocal) {
-    return Damaged("its member is cut off");
+    return DamagedZip("its member is cut off");
   }
   const uint8_t* const local = zip.data() + member.offset;
   const size_t begin =
       member.offset + kLocalBytes + Number(local + 26, 2) + Number(local + 28, 2);
   if (begin > zip.size() || zip.size() - begin < member.packed) {
-    return Damaged("its member is cut off");
+    return DamagedZip("its member is cut off");
   }
   return zip.subspan(begin, member.packed);
 }
@@ -128,7 +128,7 @@ Status Inflate(std::span<const uint8_t> packed, arrow::Buffer* out) {
   const int code = inflate(&stream, Z_FINISH);
   const bool whole = code == Z_STREAM_END && stream.avail_out == 0;
   inflateEnd(&stream);
-  return whole ? Status::OK() : Damaged("its member does not inflate to its size");
+  return whole ? Status::OK() : DamagedZip("its member does not inflate to its size");
 }
 
 void Append(std::string* out, uint64_t value, int width) {
@@ -174,8 +174,8 @@ Result<std::shared_ptr<arrow::Buffer>> ReadNpz(std::span<const uint8_t> npz,
                                  ? packed.size()
                                  : (packed.size() + 1) * static_cast<uint64_t>(kRatioMax);
   if (member.bytes > bytes_max || (member.method == 0 && member.bytes != packed.size())) {
-    return Damaged("its member claims " + std::to_string(member.bytes) +
-                   " bytes, found " + std::to_string(packed.size()) + " packed");
+    return DamagedZip("its member claims " + std::to_string(member.bytes) +
+                      " bytes, found " + std::to_string(packed.size()) + " packed");
   }
   if (!FitsZlib(member.bytes) || !FitsZlib(packed.size())) {
     return Error(ErrorKind::kUnsupported, "an npz archive of 4 GiB or more");
@@ -188,7 +188,7 @@ Result<std::shared_ptr<arrow::Buffer>> ReadNpz(std::span<const uint8_t> npz,
     ARROW_RETURN_NOT_OK(Inflate(packed, array.get()));
   }
   if (crc32(0, array->data(), static_cast<uInt>(array->size())) != member.checksum) {
-    return Damaged("its checksum does not fit");
+    return DamagedZip("its checksum does not fit");
   }
   return array;
 }

@@ -15,12 +15,12 @@ namespace {
 
 constexpr int64_t kChunkBytesMax = 64 << 20;
 
-struct Errors {
+struct PngErrors {
   std::string message;
 };
 
 [[noreturn]] void Leave(png_structp png, png_const_charp message) {
-  static_cast<Errors*>(png_get_error_ptr(png))->message = message;
+  static_cast<PngErrors*>(png_get_error_ptr(png))->message = message;
   png_longjmp(png, 1);
 }
 
@@ -37,26 +37,26 @@ void ReadBytes(png_structp png, png_bytep out, size_t count) {
   source->left = source->left.subspan(count);
 }
 
-struct Reader {
-  Errors errors;
+struct PngReader {
+  PngErrors errors;
   Source source;
   png_structp png = nullptr;
   png_infop info = nullptr;
 
-  explicit Reader(std::span<const uint8_t> image) : source{image} {
+  explicit PngReader(std::span<const uint8_t> image) : source{image} {
     png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &errors, Leave, Ignore);
     if (png != nullptr) info = png_create_info_struct(png);
   }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-  ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 
   Status Failure() const {
     return Error(ErrorKind::kCorrupt, "a damaged PNG: " + errors.message);
   }
 };
 
-bool ReadInfo(Reader* reader) {
+bool ReadInfo(PngReader* reader) {
   if (reader->info == nullptr) return false;
   if (setjmp(png_jmpbuf(reader->png)) != 0) return false;
   png_set_read_fn(reader->png, &reader->source, ReadBytes);
@@ -66,17 +66,17 @@ bool ReadInfo(Reader* reader) {
   return true;
 }
 
-bool HasAlpha(const Reader& reader) {
+bool HasAlpha(const PngReader& reader) {
   return (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
          png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
 }
 
-bool HasColor(const Reader& reader) {
+bool HasColor(const PngReader& reader) {
   return (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_COLOR) != 0;
 }
 
 // Asks for `channels` of 8 or 16 bits in this machine's order.
-bool SetTransforms(Reader* reader, int channels, bool to_uint8) {
+bool SetTransforms(PngReader* reader, int channels, bool to_uint8) {
   if (setjmp(png_jmpbuf(reader->png)) != 0) return false;
   png_structp png = reader->png;
   const bool has_alpha = HasAlpha(*reader);
@@ -92,26 +92,26 @@ bool SetTransforms(Reader* reader, int channels, bool to_uint8) {
   return true;
 }
 
-bool ReadRows(Reader* reader, png_bytepp rows) {
+bool ReadRows(PngReader* reader, png_bytepp rows) {
   if (setjmp(png_jmpbuf(reader->png)) != 0) return false;
   png_read_image(reader->png, rows);
   png_read_end(reader->png, nullptr);
   return true;
 }
 
-struct Writer {
-  Errors errors;
+struct PngWriter {
+  PngErrors errors;
   std::vector<uint8_t> bytes;
   png_structp png = nullptr;
   png_infop info = nullptr;
 
-  Writer() {
+  PngWriter() {
     png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &errors, Leave, Ignore);
     if (png != nullptr) info = png_create_info_struct(png);
   }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
-  ~Writer() { png_destroy_write_struct(&png, &info); }
+  PngWriter(const PngWriter&) = delete;
+  PngWriter& operator=(const PngWriter&) = delete;
+  ~PngWriter() { png_destroy_write_struct(&png, &info); }
 };
 
 void WriteBytes(png_structp png, png_bytep data, size_t count) {
@@ -121,7 +121,7 @@ void WriteBytes(png_structp png, png_bytep data, size_t count) {
 
 void Flush(png_structp) {}
 
-bool Write(const ImagePixels& pixels, Writer* writer) {
+bool Write(const ImagePixels& pixels, PngWriter* writer) {
   if (writer->info == nullptr) return false;
   if (setjmp(png_jmpbuf(writer->png)) != 0) return false;
   png_structp png = writer->png;
@@ -146,7 +146,7 @@ bool Write(const ImagePixels& pixels, Writer* writer) {
 }  // namespace
 
 Result<ImageHeader> ReadPngHeader(std::span<const uint8_t> image) {
-  Reader reader(image);
+  PngReader reader(image);
   if (!ReadInfo(&reader)) return reader.Failure();
   ImageHeader header;
   header.format = ImageFormat::kPng;
@@ -164,7 +164,7 @@ Result<ImageHeader> ReadPngHeader(std::span<const uint8_t> image) {
 
 Status DecodePng(const Decoding& decoding, uint8_t* out) {
   const ImageHeader& header = *decoding.header;
-  Reader reader(decoding.image);
+  PngReader reader(decoding.image);
   if (!ReadInfo(&reader)) return reader.Failure();
   // Gray is made of RGB by our own luma; libpng's is another.
   const int channels = ChannelsOf(decoding.options.mode, header.channels);
@@ -202,7 +202,7 @@ Status DecodePng(const Decoding& decoding, uint8_t* out) {
 
 Result<std::shared_ptr<arrow::Buffer>> EncodePng(const ImagePixels& pixels,
                                                  arrow::MemoryPool* pool) {
-  Writer writer;
+  PngWriter writer;
   if (!Write(pixels, &writer)) {
     return Error(ErrorKind::kInvalidArgument,
                  "no PNG can be made of it: " + writer.errors.message);

@@ -115,7 +115,7 @@ class Vectors {
 };
 
 /// One call of DecodeVectors.
-struct Decoding {
+struct VectorDecoding {
   const ColumnPlan& plan;
   const Vectors& vectors;
   const schema::Locate& locate;
@@ -241,7 +241,7 @@ Status DecodeVectors(const ColumnPlan& plan, const arrow::Array& values,
                      TensorBatch* batch) {
   const Vectors vectors(plan, values, locate);
   ARROW_RETURN_NOT_OK(vectors.Check());
-  const Decoding decoding{plan, vectors, locate, pool, batch};
+  const VectorDecoding decoding{plan, vectors, locate, pool, batch};
   ARROW_RETURN_NOT_OK(plan.ragged.kind == RaggedPolicy::Kind::kSparse
                           ? decoding.AppendSparse()
                           : decoding.AppendDense());

@@ -15,10 +15,10 @@ bool IsOfRows(const Status& status) {
 }
 
 /// Some samples of a drawing, as a drawing of their own.
-class Part {
+class DrawnPart {
  public:
-  Part(const batch::Drawing& whole, const std::vector<batch::Segment>& origins,
-       std::vector<int64_t> samples)
+  DrawnPart(const batch::Drawing& whole, const std::vector<batch::Segment>& origins,
+            std::vector<int64_t> samples)
       : samples_(std::move(samples)) {
     for (int64_t sample : samples_) {
       batch::Segment segment = origins[static_cast<size_t>(sample)];
@@ -37,8 +37,8 @@ class Part {
       return (*locate)(samples_[static_cast<size_t>(i)]);
     };
   }
-  Part(const Part&) = delete;
-  Part& operator=(const Part&) = delete;
+  DrawnPart(const DrawnPart&) = delete;
+  DrawnPart& operator=(const DrawnPart&) = delete;
 
   const batch::Drawing& drawing() const { return drawing_; }
 
@@ -92,9 +92,9 @@ class Search {
   Status Bisect(size_t column, const std::vector<int64_t>& samples, size_t from,
                 size_t to) {
     if (from == to) return Status::OK();
-    const Part part(drawing_, origins_,
-                    {samples.begin() + static_cast<int64_t>(from),
-                     samples.begin() + static_cast<int64_t>(to)});
+    const DrawnPart part(drawing_, origins_,
+                         {samples.begin() + static_cast<int64_t>(from),
+                          samples.begin() + static_cast<int64_t>(to)});
     Status status = assembler_.Check(part.drawing(), column);
     if (status.ok()) return Status::OK();
     if (!IsOfRows(status)) return status;
@@ -152,7 +152,7 @@ Result<TensorBatch> AssembleAround(const Assembler& assembler, ErrorPolicy polic
       skipped->push_back({sample, std::move(what[i])});
     }
   }
-  const Part part(drawing, search.origins(), std::move(good));
+  const DrawnPart part(drawing, search.origins(), std::move(good));
   return assembler.Assemble(part.drawing());
 }
 

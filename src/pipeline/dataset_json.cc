@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/json_text.h"
 #include "pipeline/dataset_impl.h"
 #include "pipeline/text_json.h"
 #include "schema/convert.h"
@@ -140,13 +141,8 @@ static void from_json(const json& j, ErrorPolicy& policy) {
 
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kDatasetFormat = 1;
 constexpr size_t kColumnsShown = 30;
-
-// What is left of bytes that are no UTF-8, as in names of columns, is shown as such.
-std::string Dump(const json& value, int indent = -1) {
-  return value.dump(indent, ' ', false, json::error_handler_t::replace);
-}
 
 json CountsToJson(const ScanSummary::Counts& counts) {
   return {{"files", counts.files},
@@ -158,11 +154,11 @@ json CountsToJson(const ScanSummary::Counts& counts) {
 }  // namespace
 
 std::string ScanSummary::ToJson() const {
-  return Dump({{"before", CountsToJson(before)},
-               {"after", CountsToJson(after)},
-               {"rows_proven", rows_proven},
-               {"columns_read", columns_read},
-               {"filter", filter}});
+  return base::JsonText(json{{"before", CountsToJson(before)},
+                             {"after", CountsToJson(after)},
+                             {"rows_proven", rows_proven},
+                             {"columns_read", columns_read},
+                             {"filter", filter}});
 }
 
 std::string ScanSummary::ToString() const {
@@ -201,14 +197,14 @@ static json ChoicesToJson(const schema::ColumnChoices& choices) {
 static Result<std::map<std::string, ImageOps>> MapsFromJson(const json& j) {
   std::map<std::string, ImageOps> maps;
   for (const auto& [name, ops] : j.get<std::map<std::string, json>>()) {
-    ARROW_ASSIGN_OR_RAISE(maps[name], ImageOpsFromJson(Dump(ops)));
+    ARROW_ASSIGN_OR_RAISE(maps[name], ImageOpsFromJson(base::JsonText(ops)));
   }
   return maps;
 }
 
 std::string DatasetToJson(const DatasetImpl& dataset) {
   json j;
-  j["format"] = kFormat;
+  j["format"] = kDatasetFormat;
   j["uris"] = TextsToJson(dataset.table->uris());
   j["storage_options"] = dataset.options.storage_options;
   j["partition_types"] = dataset.options.partition_types;
@@ -232,7 +228,7 @@ std::string DatasetToJson(const DatasetImpl& dataset) {
     j["part"] = expression::SerializeExpression(*dataset.part).ValueOr("");
   }
   j.update(ChoicesToJson(dataset.choices));
-  return Dump(j);
+  return base::JsonText(j);
 }
 
 Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text) {
@@ -240,10 +236,10 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
   try {
     const json j = json::parse(text);
     const int format = j.at("format").get<int>();
-    if (format < 1 || format > kFormat) {
+    if (format < 1 || format > kDatasetFormat) {
       return Error(ErrorKind::kUnsupported,
                    "the dataset's JSON is of format " + std::to_string(format) +
-                       ", this build reads 1 to " + std::to_string(kFormat) +
+                       ", this build reads 1 to " + std::to_string(kDatasetFormat) +
                        ": use a newer headrace");
     }
     d.uris = TextsFromJson(j.at("uris"));
@@ -287,9 +283,10 @@ Result<DatasetDescription> DatasetDescription::FromJson(const std::string& text)
     again["uris"] = TextsToJson(d.uris);
     for (const auto& [key, value] : again.items()) {
       if (j.at(key) == value) continue;
-      return Error(ErrorKind::kInvalidArgument,
-                   "this is not a dataset's JSON: \"" + key + "\" is " + Dump(j.at(key)) +
-                       ", which would be read as " + Dump(value));
+      return Error(ErrorKind::kInvalidArgument, "this is not a dataset's JSON: \"" + key +
+                                                    "\" is " + base::JsonText(j.at(key)) +
+                                                    ", which would be read as " +
+                                                    base::JsonText(value));
     }
   } catch (const json::exception& e) {
     return Error(ErrorKind::kInvalidArgument,
@@ -321,15 +318,16 @@ std::string DatasetToString(const DatasetImpl& dataset) {
     auto cast = dataset.choices.casts.find(name);
     if (cast != dataset.choices.casts.end()) text << " -> " << cast->second;
     auto nulls = dataset.choices.nulls.find(name);
-    if (nulls != dataset.choices.nulls.end()) text << ", nulls " << Dump(nulls->second);
+    if (nulls != dataset.choices.nulls.end())
+      text << ", nulls " << base::JsonText(json(nulls->second));
     auto ragged = dataset.choices.ragged.find(name);
     if (ragged != dataset.choices.ragged.end())
-      text << ", ragged " << Dump(ragged->second);
+      text << ", ragged " << base::JsonText(json(ragged->second));
     if (dataset.choices.codes.count(name)) text << ", codes";
     if (dataset.choices.one_hot.count(name)) text << ", one-hot";
     auto standardize = dataset.choices.standardize.find(name);
     if (standardize != dataset.choices.standardize.end())
-      text << ", standardize " << Dump(standardize->second);
+      text << ", standardize " << base::JsonText(json(standardize->second));
     auto map = dataset.choices.maps.find(name);
     if (map != dataset.choices.maps.end())
       text << ", map " << headrace::ToString(map->second);

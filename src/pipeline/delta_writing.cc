@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/uuid.h"
 #include "pipeline/delta_table.h"
 #include "schema/field.h"
@@ -24,8 +25,7 @@ using table::delta::Protocol;
 using PartitionValues = std::map<std::string, std::optional<std::string>>;
 
 std::string Quoted(const std::vector<std::string>& names) {
-  return nlohmann::json(names).dump(-1, ' ', false,
-                                    nlohmann::json::error_handler_t::replace);
+  return base::JsonText(nlohmann::json(names));
 }
 
 bool AddIfMissing(const std::string& feature, std::vector<std::string>* features) {

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/json_text.h"
 #include "pipeline/text_json.h"
 #include "schema/convert.h"
 
@@ -16,7 +17,7 @@ using nlohmann::json;
 using pipeline::TextsFromJson;
 using pipeline::TextsToJson;
 
-constexpr int kFormat = 1;
+constexpr int kFeaturesFormat = 1;
 constexpr size_t kValuesShown = 8;
 constexpr int kDigitsShown = 9;
 
@@ -81,7 +82,9 @@ json Document(const Features& features) {
         std::visit([&](const auto& value) { return ToJsonValue(column.name, value); },
                    column.value));
   }
-  return {{"format", kFormat}, {"rows", features.rows}, {"features", std::move(columns)}};
+  return {{"format", kFeaturesFormat},
+          {"rows", features.rows},
+          {"features", std::move(columns)}};
 }
 
 Feature FeatureFromJson(const json& j) {
@@ -106,10 +109,6 @@ Feature FeatureFromJson(const json& j) {
     feature.value = std::move(vocabulary);
   }
   return feature;
-}
-
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 Status NoFeatures(const std::string& what) {
@@ -167,7 +166,7 @@ std::string Line(const VocabularyFeature& feature) {
   std::ostringstream text;
   text << feature.values.size() << " distinct values, " << feature.nulls << " nulls:";
   for (size_t i = 0; i < std::min(feature.values.size(), kValuesShown); ++i) {
-    text << " " << Dump(pipeline::TextToJson(feature.values[i]));
+    text << " " << base::JsonText(pipeline::TextToJson(feature.values[i]));
   }
   if (feature.values.size() > kValuesShown) text << " ...";
   return text.str();
@@ -180,17 +179,17 @@ const Feature* Features::Find(std::string_view name) const {
   return found == columns.end() ? nullptr : &*found;
 }
 
-std::string Features::ToJson() const { return Dump(Document(*this)); }
+std::string Features::ToJson() const { return base::JsonText(Document(*this)); }
 
 Result<Features> Features::FromJson(const std::string& text) {
   Features features;
   try {
     const json j = json::parse(text);
     const int format = j.at("format").get<int>();
-    if (format < 1 || format > kFormat) {
+    if (format < 1 || format > kFeaturesFormat) {
       return Error(ErrorKind::kUnsupported,
                    "the features' JSON is of format " + std::to_string(format) +
-                       ", this build reads 1 to " + std::to_string(kFormat) +
+                       ", this build reads 1 to " + std::to_string(kFeaturesFormat) +
                        ": use a newer headrace");
     }
     features.rows = j.at("rows").get<int64_t>();
@@ -201,8 +200,8 @@ Result<Features> Features::FromJson(const std::string& text) {
     const json again = Document(features);
     for (const auto& [key, value] : again.items()) {
       if (j.at(key) == value) continue;
-      return NoFeatures("\"" + key + "\" is " + Dump(j.at(key)) +
-                        ", which would be read as " + Dump(value));
+      return NoFeatures("\"" + key + "\" is " + base::JsonText(j.at(key)) +
+                        ", which would be read as " + base::JsonText(value));
     }
   } catch (const json::exception& e) {
     return NoFeatures(e.what());

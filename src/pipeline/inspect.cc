@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
 #include "pipeline/dataset_impl.h"
 #include "pipeline/size_text.h"
 #include "pipeline/thread_executor.h"
@@ -233,8 +234,7 @@ std::string TableInfo::ToJson() const {
                                {"uncompressed_bytes", column.uncompressed_bytes},
                                {"compressions", column.compressions}});
   }
-  // Names may hold bytes that are no UTF-8.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return base::JsonText(json);
 }
 
 }  // namespace headrace

@@ -63,15 +63,15 @@ Status CheckOptions(const LoaderOptions& options) {
   return Status::OK();
 }
 
-/// Where the next pass begins.
-struct Cursor {
-  int64_t epoch = 0;
-  int64_t samples = 0;
-};
-
 }  // namespace
 
 struct Loader::Impl {
+  /// Where the next pass begins.
+  struct Cursor {
+    int64_t epoch = 0;
+    int64_t samples = 0;
+  };
+
   std::shared_ptr<const DatasetImpl> dataset;
   LoaderOptions options;
   std::unique_ptr<base::MemoryBudget> budget;

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
+
 namespace headrace {
 namespace {
 
@@ -72,28 +74,27 @@ std::string LoaderStats::Bottleneck() const {
 }
 
 std::string LoaderStats::ToJson() const {
-  return json{{"rows", rows},
-              {"batches", batches},
-              {"bytes_read", bytes_read},
-              {"read_calls", read_calls},
-              {"values_decoded", values_decoded},
-              {"values_skipped", values_skipped},
-              {"row_groups_pruned", row_groups_pruned},
-              {"bytes_pruned", bytes_pruned},
-              {"row_groups_opened", row_groups_opened},
-              {"memory_peak", memory_peak},
-              {"memory_budget", memory_budget},
-              {"memory_floor", memory_floor},
-              {"stages",
-               {{"storage", headrace::ToJson(storage)},
-                {"decode", headrace::ToJson(decode)},
-                {"batch", headrace::ToJson(batch)},
-                {"consumer", headrace::ToJson(consumer)}}},
-              {"bottleneck", Bottleneck()},
-              {"decode_paths", decode_paths},
-              {"rows_skipped", rows_skipped},
-              {"skipped", skipped}}
-      .dump(-1, ' ', false, json::error_handler_t::replace);
+  return base::JsonText(json{{"rows", rows},
+                             {"batches", batches},
+                             {"bytes_read", bytes_read},
+                             {"read_calls", read_calls},
+                             {"values_decoded", values_decoded},
+                             {"values_skipped", values_skipped},
+                             {"row_groups_pruned", row_groups_pruned},
+                             {"bytes_pruned", bytes_pruned},
+                             {"row_groups_opened", row_groups_opened},
+                             {"memory_peak", memory_peak},
+                             {"memory_budget", memory_budget},
+                             {"memory_floor", memory_floor},
+                             {"stages",
+                              {{"storage", headrace::ToJson(storage)},
+                               {"decode", headrace::ToJson(decode)},
+                               {"batch", headrace::ToJson(batch)},
+                               {"consumer", headrace::ToJson(consumer)}}},
+                             {"bottleneck", Bottleneck()},
+                             {"decode_paths", decode_paths},
+                             {"rows_skipped", rows_skipped},
+                             {"skipped", skipped}});
 }
 
 }  // namespace headrace

@@ -26,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // A staged part: the actions that a commit would have, and what was measured.
-struct Part {
+struct StagedPart {
   table::delta::Actions actions;
   WriteSummary measured;
 };
@@ -48,10 +48,10 @@ std::string ToText(const std::string& schema, const pipeline::Written& written) 
       .dump();
 }
 
-Result<Part> ParsePart(const std::string& text, size_t number) {
+Result<StagedPart> ParsePart(const std::string& text, size_t number) {
   const std::string where = "staged part " + std::to_string(number);
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  Part part;
+  StagedPart part;
   try {
     ARROW_ASSIGN_OR_RAISE(
         part.actions,
@@ -112,7 +112,7 @@ Result<Parts> MergeParts(const std::vector<std::string>& staged) {
   std::set<std::string> texts, directories;
   for (size_t i = 0; i < staged.size(); ++i) {
     if (!texts.insert(staged[i]).second) continue;  // one that comes twice is there once
-    ARROW_ASSIGN_OR_RAISE(const Part part, ParsePart(staged[i], i));
+    ARROW_ASSIGN_OR_RAISE(const StagedPart part, ParsePart(staged[i], i));
     ARROW_ASSIGN_OR_RAISE(
         const auto schema,
         table::delta::FromDeltaSchema(part.actions.metadata->schema, "staged part"));

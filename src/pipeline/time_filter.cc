@@ -138,10 +138,10 @@ int PartitionOf(const arrow::FieldVector& fields, const std::string& name) {
 
 // Columns of parts of a time
 
-enum class Part { kDate, kYear, kMonth, kDay, kHour, kMinute };
+enum class TimePart { kDate, kYear, kMonth, kDay, kHour, kMinute };
 
 struct PartColumn {
-  Part part;
+  TimePart part;
   std::string name;
   bool padded = false;  // text of two digits: "07"
 };
@@ -160,14 +160,14 @@ bool EveryValueHasTwoDigits(const table::PartitionColumns& columns, int partitio
 }
 
 /// A partition column of this name, if it holds integers or text of two digits.
-std::optional<PartColumn> FindPart(const table::PartitionColumns& columns, Part part,
+std::optional<PartColumn> FindPart(const table::PartitionColumns& columns, TimePart part,
                                    std::string_view name) {
   const auto& fields = columns.fields;
   for (int i = 0; i < static_cast<int>(fields.size()); ++i) {
     if (Lower(fields[i]->name()) != name) continue;
     if (IsInteger(*fields[i]->type())) return PartColumn{part, fields[i]->name()};
     const bool text = fields[i]->type()->id() == Type::STRING;
-    if (text && part != Part::kYear && EveryValueHasTwoDigits(columns, i)) {
+    if (text && part != TimePart::kYear && EveryValueHasTwoDigits(columns, i)) {
       return PartColumn{part, fields[i]->name(), true};
     }
   }
@@ -192,17 +192,17 @@ struct TimeColumn {
   }
 };
 
-constexpr std::array<std::pair<Part, std::string_view>, 4> kFiner = {
-    {{Part::kMonth, "month"},
-     {Part::kDay, "day"},
-     {Part::kHour, "hour"},
-     {Part::kMinute, "minute"}}};
+constexpr std::array<std::pair<TimePart, std::string_view>, 4> kFiner = {
+    {{TimePart::kMonth, "month"},
+     {TimePart::kDay, "day"},
+     {TimePart::kHour, "hour"},
+     {TimePart::kMinute, "minute"}}};
 
 /// Adds the finer parts that follow one another without a gap.
 void AddFinerParts(const table::PartitionColumns& columns, TimeColumn* column) {
-  const bool from_date = column->parts[0].part == Part::kDate;
+  const bool from_date = column->parts[0].part == TimePart::kDate;
   for (const auto& [part, name] : kFiner) {
-    if (from_date && part < Part::kHour) continue;
+    if (from_date && part < TimePart::kHour) continue;
     auto found = FindPart(columns, part, name);
     if (!found) return;
     column->parts.push_back(*std::move(found));
@@ -224,7 +224,7 @@ std::vector<TimeColumn> PartitionTimes(const table::PartitionColumns& columns) {
     TimeColumn time{{}, fields[i]->name(), type, i};
     const bool year = Lower(fields[i]->name()) == "year" && IsInteger(*type);
     if (type->id() == Type::DATE32 || year) {
-      time.parts = {{year ? Part::kYear : Part::kDate, fields[i]->name()}};
+      time.parts = {{year ? TimePart::kYear : TimePart::kDate, fields[i]->name()}};
     } else if (type->id() != Type::TIMESTAMP &&
                !(IsInteger(*type) && NamesAnEpoch(fields[i]->name()))) {
       continue;
@@ -320,34 +320,34 @@ struct Calendar {
     whole_minute = second % 60 == 0 && instant.nanos == 0;
   }
 
-  int64_t Of(Part part) const {
+  int64_t Of(TimePart part) const {
     switch (part) {
-      case Part::kDate:
+      case TimePart::kDate:
         return days;
-      case Part::kYear:
+      case TimePart::kYear:
         return year;
-      case Part::kMonth:
+      case TimePart::kMonth:
         return month;
-      case Part::kDay:
+      case TimePart::kDay:
         return day;
-      case Part::kHour:
+      case TimePart::kHour:
         return hour;
-      case Part::kMinute:
+      case TimePart::kMinute:
         return minute;
     }
     return 0;
   }
   /// Nothing of the instant is finer than a part.
-  bool IsWhole(Part part) const {
-    return whole_minute && (part >= Part::kMinute || minute == 0) &&
-           (part >= Part::kHour || hour == 0) &&
-           (part == Part::kDate || part >= Part::kDay || day == 1) &&
-           (part == Part::kDate || part >= Part::kMonth || month == 1);
+  bool IsWhole(TimePart part) const {
+    return whole_minute && (part >= TimePart::kMinute || minute == 0) &&
+           (part >= TimePart::kHour || hour == 0) &&
+           (part == TimePart::kDate || part >= TimePart::kDay || day == 1) &&
+           (part == TimePart::kDate || part >= TimePart::kMonth || month == 1);
   }
 };
 
 Expression PartLiteral(const PartColumn& column, int64_t value) {
-  if (column.part == Part::kDate) {
+  if (column.part == TimePart::kDate) {
     return cp::literal(arrow::Date32Scalar(static_cast<int32_t>(value)));
   }
   if (!column.padded) return cp::literal(value);
@@ -505,7 +505,7 @@ Result<Expression> BetweenFilter(const table::Table& table, const TimeRange& ran
   ARROW_ASSIGN_OR_RAISE(const Instants bounds, Instants::Of(range));
   ARROW_ASSIGN_OR_RAISE(TimeColumn time, FindTime(table, range.column));
   if (time.parts.empty() && time.type->id() == Type::DATE32) {
-    time.parts = {{Part::kDate, time.name}};
+    time.parts = {{TimePart::kDate, time.name}};
   }
   if (time.parts.empty()) {
     const auto columns = table.partition_columns();

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
 #include "pipeline/catalog.h"
 #include "pipeline/chunk_check.h"
 #include "pipeline/thread_executor.h"
@@ -28,7 +29,7 @@ namespace headrace {
 namespace {
 
 /// A file to verify, and the storage that has it.
-struct Target {
+struct VerifyTarget {
   std::shared_ptr<storage::Storage> storage;
   storage::FileEntry file;
   /// Which rows of it are deleted, in the table at `root`; none if absent.
@@ -37,17 +38,16 @@ struct Target {
 };
 
 // The files of a version, as its log names them.
-Result<std::vector<Target>> TargetsOf(const table::delta::Log& log,
-                                      const std::shared_ptr<storage::Storage>& storage,
-                                      const OpenOptions& options,
-                                      base::Executor& executor) {
+Result<std::vector<VerifyTarget>> TargetsOf(
+    const table::delta::Log& log, const std::shared_ptr<storage::Storage>& storage,
+    const OpenOptions& options, base::Executor& executor) {
   int64_t number = options.version.value_or(log.last());
   if (!options.as_of.empty()) {
     ARROW_ASSIGN_OR_RAISE(const int64_t time, table::delta::ParseTime(options.as_of));
     ARROW_ASSIGN_OR_RAISE(number, log.VersionAt(time, executor));
   }
   ARROW_ASSIGN_OR_RAISE(const auto version, log.Read(number, executor));
-  std::vector<Target> targets;
+  std::vector<VerifyTarget> targets;
   for (const table::delta::AddFile& add : version.files) {
     ARROW_ASSIGN_OR_RAISE(std::string path,
                           table::delta::ResolvePath(*storage, log.root(), add.file.path));
@@ -59,8 +59,9 @@ Result<std::vector<Target>> TargetsOf(const table::delta::Log& log,
   return targets;
 }
 
-Result<std::vector<Target>> TargetsAt(const std::string& uri, const OpenOptions& options,
-                                      base::Executor& executor) {
+Result<std::vector<VerifyTarget>> TargetsAt(const std::string& uri,
+                                            const OpenOptions& options,
+                                            base::Executor& executor) {
   std::string path;
   ARROW_ASSIGN_OR_RAISE(auto storage,
                         storage::Storage::FromUri(uri, options.storage_options, &path));
@@ -73,19 +74,19 @@ Result<std::vector<Target>> TargetsAt(const std::string& uri, const OpenOptions&
                      "verify it without");
   }
   ARROW_ASSIGN_OR_RAISE(auto files, storage->List(path));
-  std::vector<Target> targets;
+  std::vector<VerifyTarget> targets;
   for (storage::FileEntry& file : files) targets.push_back({storage, std::move(file)});
   return targets;
 }
 
-Result<std::vector<Target>> ListTargets(const std::vector<std::string>& uris,
-                                        const OpenOptions& options,
-                                        base::Executor& executor) {
-  std::vector<Target> targets;
+Result<std::vector<VerifyTarget>> ListTargets(const std::vector<std::string>& uris,
+                                              const OpenOptions& options,
+                                              base::Executor& executor) {
+  std::vector<VerifyTarget> targets;
   std::set<std::string> seen;
   for (const std::string& uri : uris) {
     ARROW_ASSIGN_OR_RAISE(auto found, TargetsAt(uri, options, executor));
-    for (Target& target : found) {
+    for (VerifyTarget& target : found) {
       if (!seen.insert(target.storage->Display(target.file.path)).second) continue;
       targets.push_back(std::move(target));
     }
@@ -96,7 +97,7 @@ Result<std::vector<Target>> ListTargets(const std::vector<std::string>& uris,
 /// Checks one file and adds what it finds to a report.
 class FileVerifier {
  public:
-  FileVerifier(const Target& target, VerifyReport* report)
+  FileVerifier(const VerifyTarget& target, VerifyReport* report)
       : target_(target),
         path_(target.storage->Display(target.file.path)),
         report_(report) {}
@@ -168,7 +169,7 @@ class FileVerifier {
     report_->defects.push_back({path_, row_group, std::move(column), std::move(message)});
   }
 
-  const Target& target_;
+  const VerifyTarget& target_;
   const std::string path_;
   VerifyReport* report_;
 };
@@ -189,7 +190,7 @@ Result<VerifyReport> Verify(const std::vector<std::string>& uris,
     return Verify(place.uris, place.options, progress);
   }
   pipeline::ThreadExecutor executor(options.num_threads);
-  ARROW_ASSIGN_OR_RAISE(std::vector<Target> targets,
+  ARROW_ASSIGN_OR_RAISE(std::vector<VerifyTarget> targets,
                         ListTargets(uris, options, executor));
   // Files are verified at once, and reported in the order that they were listed in.
   const auto total = static_cast<int64_t>(targets.size());
@@ -249,8 +250,7 @@ std::string VerifyReport::ToJson() const {
     entry["message"] = defect.message;
     json["defects"].push_back(std::move(entry));
   }
-  // Paths and messages may hold bytes that are no UTF-8.
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return base::JsonText(json);
 }
 
 }  // namespace headrace

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "pipeline/delta_table.h"
 #include "table/delta/deletion_vector.h"
 #include "table/delta/delta_schema.h"
@@ -24,10 +25,6 @@ using pipeline::DeltaTable;
 using table::delta::AddFile;
 using table::delta::RemoveFile;
 using table::delta::Version;
-
-std::string Dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
 
 ordered_json Object(const std::string& text) {
   auto parsed = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -97,7 +94,7 @@ std::string ToString(const std::vector<TableCommit>& history) {
          << (commit.operation.empty() ? "-" : commit.operation);
     for (const auto& [name, value] : Object(commit.parameters).items()) {
       text << " " << name << "="
-           << (value.is_string() ? value.get<std::string>() : Dump(value));
+           << (value.is_string() ? value.get<std::string>() : base::JsonText(value));
     }
     if (!commit.engine.empty()) text << "  (" << commit.engine << ")";
     text << "\n";
@@ -115,7 +112,7 @@ std::string ToJson(const std::vector<TableCommit>& history) {
                     {"metrics", Object(commit.metrics)},
                     {"engine", commit.engine}});
   }
-  return Dump(list);
+  return base::JsonText(list);
 }
 
 Result<TableDiff> Diff(const std::string& uri, int64_t from, int64_t to,
@@ -162,15 +159,15 @@ std::string TableDiff::ToString() const {
 }
 
 std::string TableDiff::ToJson() const {
-  return Dump({{"from", from},
-               {"to", to},
-               {"rows_from", rows_from},
-               {"rows_to", rows_to},
-               {"rows_added", rows_added},
-               {"rows_removed", rows_removed},
-               {"files_added", files_added},
-               {"files_removed", files_removed},
-               {"schema", schema}});
+  return base::JsonText(ordered_json{{"from", from},
+                                     {"to", to},
+                                     {"rows_from", rows_from},
+                                     {"rows_to", rows_to},
+                                     {"rows_added", rows_added},
+                                     {"rows_removed", rows_removed},
+                                     {"files_added", files_added},
+                                     {"files_removed", files_removed},
+                                     {"schema", schema}});
 }
 
 Result<int64_t> Restore(const std::string& uri, int64_t version,
@@ -264,7 +261,8 @@ std::string VacuumReport::ToString() const {
 }
 
 std::string VacuumReport::ToJson() const {
-  return Dump({{"files", files}, {"bytes", bytes}, {"deleted", deleted}});
+  return base::JsonText(
+      ordered_json{{"files", files}, {"bytes", bytes}, {"deleted", deleted}});
 }
 
 }  // namespace headrace

@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "base/json_text.h"
 #include "pipeline/catalog.h"
 #include "pipeline/delta_writing.h"
 #include "pipeline/size_text.h"
@@ -24,14 +25,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Storage, what is there, and what is to become of it.
-struct Target {
+struct WriteTarget {
   std::shared_ptr<storage::Storage> storage;
   std::string root;
   std::vector<storage::FileEntry> present;
 
-  static Result<Target> Find(const std::string& uri, const WriteOptions& options) {
+  static Result<WriteTarget> Find(const std::string& uri, const WriteOptions& options) {
     ARROW_ASSIGN_OR_RAISE(auto place, pipeline::TablePlace::Of(uri, options));
-    Target target{std::move(place.storage), std::move(place.root), {}};
+    WriteTarget target{std::move(place.storage), std::move(place.root), {}};
     ARROW_ASSIGN_OR_RAISE(
         const auto log,
         target.storage->ListAll(target.root + "/_delta_log", /*recursive=*/false));
@@ -99,7 +100,7 @@ Result<WriteSummary> WriteParquet(arrow::RecordBatchReader* data, const std::str
   ARROW_ASSIGN_OR_RAISE(auto rows,
                         writer::StoredRows::Make(*data->schema(), options.schema,
                                                  writer::TypeRules::kParquet));
-  ARROW_ASSIGN_OR_RAISE(const Target target, Target::Find(uri, options));
+  ARROW_ASSIGN_OR_RAISE(const WriteTarget target, WriteTarget::Find(uri, options));
   ARROW_ASSIGN_OR_RAISE(pipeline::Written written,
                         pipeline::WriteFiles(data, std::move(rows), options,
                                              *target.storage, target.root, progress));
@@ -173,7 +174,7 @@ std::string WriteSummary::ToJson() const {
   j["version"] = version ? nlohmann::json(*version) : nlohmann::json(nullptr);
   j["catalog_error"] =
       catalog_error.empty() ? nlohmann::json(nullptr) : nlohmann::json(catalog_error);
-  return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return base::JsonText(j);
 }
 
 std::string WriteSummary::ToString() const {

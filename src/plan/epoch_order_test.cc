@@ -27,7 +27,7 @@ std::shared_ptr<const std::vector<int64_t>> Shared(std::vector<int64_t> survivor
   return std::make_shared<const std::vector<int64_t>>(std::move(survivors));
 }
 
-EpochOrder MakeOrder(const std::vector<int64_t>& survivors, const OrderSpec& spec) {
+EpochOrder OrderOf(const std::vector<int64_t>& survivors, const OrderSpec& spec) {
   return EpochOrder::Make(Shared(survivors), spec).ValueOrDie();
 }
 
@@ -64,7 +64,7 @@ oracle::Streams Delivered(const EpochOrder& order) {
 }
 
 std::string Sequence(const std::vector<int64_t>& survivors, const OrderSpec& spec) {
-  const auto delivered = Delivered(MakeOrder(survivors, spec));
+  const auto delivered = Delivered(OrderOf(survivors, spec));
   return oracle::Text(oracle::Sequence(delivered)) + " | " +
          oracle::Text(delivered.remainder);
 }
@@ -150,7 +150,7 @@ TEST(EpochOrder, IsTheContractsOrder) {
   for (const Case& c : Cases()) {
     SCOPED_TRACE(Trace(c));
     const auto expected = oracle::StreamsOf(c.survivors, c.spec);
-    const auto found = Delivered(MakeOrder(c.survivors, c.spec));
+    const auto found = Delivered(OrderOf(c.survivors, c.spec));
     ASSERT_EQ(found.streams.size(), expected.streams.size());
     for (size_t s = 0; s < expected.streams.size(); ++s) {
       ASSERT_EQ(oracle::Text(found.streams[s]), oracle::Text(expected.streams[s])) << s;
@@ -162,7 +162,7 @@ TEST(EpochOrder, IsTheContractsOrder) {
 TEST(EpochOrder, HoldsEveryRowOnceWithAShortRemainder) {
   for (const Case& c : Cases()) {
     SCOPED_TRACE(Trace(c));
-    const EpochOrder order = MakeOrder(c.survivors, c.spec);
+    const EpochOrder order = OrderOf(c.survivors, c.spec);
     const auto delivered = Delivered(order);
     auto all = oracle::Sequence(delivered);
     ASSERT_EQ(static_cast<int64_t>(all.size()), order.positions());
@@ -186,7 +186,7 @@ TEST(EpochOrder, HoldsEveryRowOnceWithAShortRemainder) {
 TEST(EpochOrder, CutsStreamsIntoTheContractsWindows) {
   for (const Case& c : Cases()) {
     SCOPED_TRACE(Trace(c));
-    const EpochOrder order = MakeOrder(c.survivors, c.spec);
+    const EpochOrder order = OrderOf(c.survivors, c.spec);
     for (int s = 0; s < c.spec.streams; ++s) {
       const auto cuts = oracle::Cuts(c.spec, s, order.stream_rows());
       for (size_t k = 0; k + 1 < cuts.size(); ++k) {
@@ -201,7 +201,7 @@ TEST(EpochOrder, CutsStreamsIntoTheContractsWindows) {
 
 TEST(EpochOrder, RefillsStreamsInTurn) {
   // With w = 8 rows a window and 4 streams, one stream runs out every 2 turns.
-  const EpochOrder order = MakeOrder({1000}, {true, 7, 0, 4, 32});
+  const EpochOrder order = OrderOf({1000}, {true, 7, 0, 4, 32});
   auto first_rows = [&](int stream) { return order.WindowAt(stream, 0).rows; };
   EXPECT_THAT((std::array{first_rows(0), first_rows(1), first_rows(2), first_rows(3)}),
               ElementsAre(2, 4, 6, 8));
@@ -210,7 +210,7 @@ TEST(EpochOrder, RefillsStreamsInTurn) {
 }
 
 TEST(EpochOrder, ReadsAnyRangeOfAStreamAsItReadsTheWhole) {
-  const EpochOrder order = MakeOrder({7, 5, 31, 1, 1, 60}, {true, 3, 2, 4, 16});
+  const EpochOrder order = OrderOf({7, 5, 31, 1, 1, 60}, {true, 3, 2, 4, 16});
   for (int s = 0; s < 4; ++s) {
     const auto whole = Expand(order.StreamRuns(s, 0, order.stream_rows()));
     for (int64_t first = 0; first < order.stream_rows(); ++first) {
@@ -226,8 +226,8 @@ TEST(EpochOrder, ReadsAnyRangeOfAStreamAsItReadsTheWhole) {
 TEST(EpochOrder, SkipsBlocksWithoutSurvivorsAsIfTheyWereNotThere) {
   // Only the number of such a block differs, so that pruning one more changes nothing.
   const OrderSpec spec{true, 5, 3, 4, 16};
-  const auto with = Delivered(MakeOrder({0, 9, 0, 0, 21, 14, 0}, spec));
-  const auto without = Delivered(MakeOrder({9, 21, 14}, spec));
+  const auto with = Delivered(OrderOf({0, 9, 0, 0, 21, 14, 0}, spec));
+  const auto without = Delivered(OrderOf({9, 21, 14}, spec));
   std::vector<Sample> renumbered = oracle::Sequence(without);
   for (Sample& sample : renumbered) {
     sample.block = std::array<int64_t, 3>{1, 4, 5}[static_cast<size_t>(sample.block)];
@@ -255,7 +255,7 @@ TEST(EpochOrder, MixesRowsOfDistantBlocks) {
   // 100 blocks of 100 rows: a step of 64 draws from about as many blocks as there are
   // streams, and no window is left as it was stored.
   const EpochOrder order =
-      MakeOrder(std::vector<int64_t>(100, 100), {true, 11, 0, 8, 2048});
+      OrderOf(std::vector<int64_t>(100, 100), {true, 11, 0, 8, 2048});
   const auto sequence = oracle::Sequence(Delivered(order));
   std::set<int64_t> blocks;
   for (size_t i = 5000; i < 5064; ++i) blocks.insert(sequence[i].block);
@@ -288,7 +288,7 @@ TEST(EpochOrder, RefusesWindowsThatAPlacementCannotNumber) {
               HasSubstr("shuffle_window_rows is 92233720368547"));
   // On a table that is smaller than such a window, it is one window, and no number
   // overflows.
-  const EpochOrder small = MakeOrder({100}, spec);
+  const EpochOrder small = OrderOf({100}, spec);
   EXPECT_EQ(small.WindowAt(0, 49), (Window{0, 0, 50}));
   EXPECT_EQ(small.WindowAt(1, 0), (Window{0, 0, 50}));
 }
@@ -302,7 +302,7 @@ TEST(EpochOrder, RefusesRowCountsBeyondTheirType) {
     EXPECT_EQ(KindOf(refused.status()), ErrorKind::kCorrupt);
     EXPECT_THAT(refused.status().message(), HasSubstr("more than 2^62 rows"));
   }
-  const EpochOrder most = MakeOrder({kMost}, {});
+  const EpochOrder most = OrderOf({kMost}, {});
   const Deal deal =
       Deal::Make(most, {0, 1, kInt64Max, false, false}, kMost - 3).ValueOrDie();
   ASSERT_EQ(deal.steps(), 1);
@@ -350,7 +350,7 @@ TEST_P(TenBillionRows, YieldReadTasksFromAnyPositionInLittleMemory) {
   std::vector<int64_t> survivors(blocks.size());
   std::transform(blocks.begin(), blocks.end(), survivors.begin(),
                  [](const Block& block) { return block.rows; });
-  const EpochOrder order = MakeOrder(survivors, {true, 7, 3, 8, int64_t{1} << 20});
+  const EpochOrder order = OrderOf(survivors, {true, 7, 3, 8, int64_t{1} << 20});
   ASSERT_EQ(order.rows(), kRows);
   for (int64_t start : {int64_t{0}, int64_t{9'000'000'000}, kRows - 5000}) {
     const Deal deal = Deal::Make(order, {3, 4, 1024, false, false}, start).ValueOrDie();

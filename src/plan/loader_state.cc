@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "base/json_text.h"
 
 namespace headrace::plan {
 namespace {
@@ -64,7 +65,7 @@ Status ReadInteger(const json& object, const char* key, int64_t least, int64_t m
 
 template <typename T>
 std::string Text(const T& value) {
-  return json(value).dump(-1, ' ', false, json::error_handler_t::replace);
+  return base::JsonText(json(value));
 }
 
 }  // namespace
@@ -81,7 +82,7 @@ std::string LoaderState::ToJson() const {
              {"epoch", epoch},
              {"samples", samples}};
   if (table_version) state["table_version"] = *table_version;
-  return state.dump(-1, ' ', false, json::error_handler_t::replace);
+  return base::JsonText(state);
 }
 
 Result<LoaderState> LoaderState::FromJson(const std::string& text) {

@@ -62,7 +62,7 @@ Result<ArrayPtr> ConformMap(const arrow::MapArray& values,
 
 enum class Kind { kText, kBoolean, kNumber, kTime, kOther };
 
-Kind KindOf(const arrow::DataType& type) {
+Kind TypeKindOf(const arrow::DataType& type) {
   const auto id = type.id();
   if (id == arrow::Type::BOOL) return Kind::kBoolean;
   if (arrow::is_numeric(id) || arrow::is_decimal(id)) return Kind::kNumber;
@@ -80,7 +80,7 @@ Status CheckConforms(const arrow::DataType& from, const arrow::Field& to) {
       from.id() == arrow::Type::DICTIONARY
           ? *static_cast<const arrow::DictionaryType&>(from).value_type()
           : from;
-  if (stored.id() == arrow::Type::NA || KindOf(stored) == KindOf(*to.type())) {
+  if (stored.id() == arrow::Type::NA || TypeKindOf(stored) == TypeKindOf(*to.type())) {
     return Status::OK();
   }
   return Error(ErrorKind::kSchemaMismatch, "the file holds " + from.ToString() +

@@ -75,7 +75,7 @@ class SalvageTest : public ::testing::Test {
 
   TempDir dir_;
   std::unique_ptr<Lake> lake_;
-  std::vector<ByteRange> pages_;
+  std::vector<PageBytes> pages_;
   std::vector<int64_t> rows_;  // the first of each page
 };
 

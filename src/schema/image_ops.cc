@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/json_text.h"
 #include "schema/image_chain.h"
 
 namespace headrace {
@@ -113,10 +114,9 @@ struct FromJson {
   }
   void Fail(const char* name, const json& found, const std::string& expected) {
     if (!status.ok()) return;
-    status = Error(ErrorKind::kInvalidArgument,
-                   std::string(op) + ": " + name + " is " +
-                       found.dump(-1, ' ', false, json::error_handler_t::replace) +
-                       ", expected " + expected);
+    status = Error(ErrorKind::kInvalidArgument, std::string(op) + ": " + name + " is " +
+                                                    base::JsonText(found) +
+                                                    ", expected " + expected);
   }
   static bool IsNumber(const json& value) { return value.is_number(); }
 
@@ -265,10 +265,9 @@ std::string KnownNames() {
 
 Result<ImageOp> OpFromJson(const json& j) {
   if (!j.is_object() || !j.contains("op") || !j.at("op").is_string()) {
-    return Error(ErrorKind::kInvalidArgument,
-                 "an image operation is " +
-                     j.dump(-1, ' ', false, json::error_handler_t::replace) +
-                     ", expected an object with \"op\"");
+    return Error(ErrorKind::kInvalidArgument, "an image operation is " +
+                                                  base::JsonText(j) +
+                                                  ", expected an object with \"op\"");
   }
   const auto name = j.at("op").get<std::string>();
   const auto* const found = std::ranges::find(kNames, name);

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "base/json_text.h"
 #include "schema/dtype.h"
 #include "schema/field.h"
 
@@ -404,8 +405,7 @@ std::string Schema::ToJson() const {
     j["nullable"] = field.nullable;
     fields.push_back(std::move(j));
   }
-  return json{{"format", kFormat}, {"fields", std::move(fields)}}.dump(
-      -1, ' ', false, json::error_handler_t::replace);
+  return base::JsonText(json{{"format", kFormat}, {"fields", std::move(fields)}});
 }
 
 std::string Schema::ToString() const {

@@ -98,17 +98,17 @@ inline void WriteParquetAs(
 }
 
 /// Bytes [begin, end) of a file.
-struct ByteRange {
+struct PageBytes {
   int64_t begin = 0;
   int64_t end = 0;
 };
 
 /// Where the data pages of a column chunk lie, headers included, by its offset index.
-inline std::vector<ByteRange> PagesOf(const std::string& path, int row_group,
+inline std::vector<PageBytes> PagesOf(const std::string& path, int row_group,
                                       int column) {
   auto file = parquet::ParquetFileReader::OpenFile(path);
   auto index = file->GetPageIndexReader()->RowGroup(row_group)->GetOffsetIndex(column);
-  std::vector<ByteRange> pages;
+  std::vector<PageBytes> pages;
   for (const parquet::PageLocation& page : index->page_locations()) {
     pages.push_back({page.offset, page.offset + page.compressed_page_size});
   }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/json_text.h"
 #include "catalog/hive/types.h"
 
 // What Headrace adds is in parameters "headrace.*", docs/format/catalog.md.
@@ -285,8 +286,7 @@ Status SetColumns(const CatalogEntry& entry, hive::Table* table) {
   for (json& each : partitions) data.push_back(std::move(each));
   EraseBelow(kSparkSchema, &table->parameters);
   const json schema = {{"type", "struct"}, {"fields", std::move(data)}};
-  table->parameters[std::string(kSparkSchema)] =
-      schema.dump(-1, ' ', false, json::error_handler_t::replace);
+  table->parameters[std::string(kSparkSchema)] = base::JsonText(schema);
   if (entry.partition_columns.empty()) return Status::OK();
   const std::string prefix(kSparkSchema);
   table->parameters[prefix + ".numPartCols"] =

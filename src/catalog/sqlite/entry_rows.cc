@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "catalog/entry.h"
 #include "catalog/search.h"
 #include "catalog/time.h"
@@ -13,10 +14,6 @@ namespace headrace::catalog {
 namespace {
 
 using nlohmann::json;
-
-std::string Dumped(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 // What a cell of JSON holds.
 template <typename T>
@@ -127,9 +124,9 @@ Result<CatalogEntry> ReadEntry(const Database& database, int64_t id) {
 
 Status WriteEntry(const Database& database, const CatalogEntry& entry) {
   const int64_t now = base::NowUs();
-  const std::string partitions = Dumped(entry.partition_columns);
-  const std::string options = Dumped(entry.storage_options);
-  const std::string types = Dumped(entry.partition_types);
+  const std::string partitions = base::JsonText(json(entry.partition_columns));
+  const std::string options = base::JsonText(json(entry.storage_options));
+  const std::string types = base::JsonText(json(entry.partition_types));
   using Text = std::string_view;
   ARROW_RETURN_NOT_OK(database.Run(
       "INSERT INTO entry (name, uri, description, owner, format, last_writer, version, "

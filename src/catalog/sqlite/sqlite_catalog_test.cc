@@ -58,7 +58,7 @@ std::vector<std::string> Names(const Catalog& catalog, const CatalogQuery& query
   return names;
 }
 
-ErrorKind KindOfFailure(const Status& status) {
+ErrorKind KindOfError(const Status& status) {
   EXPECT_FALSE(status.ok());
   return status.ok() ? ErrorKind::kInternal : KindOf(status);
 }
@@ -98,9 +98,9 @@ TEST_F(SqliteCatalogTest, GivesBackAllThatWasAdded) {
 TEST_F(SqliteCatalogTest, IsEmptyAndMakesNoFileUntilSomethingIsAdded) {
   const auto catalog = Open();
   EXPECT_THAT(Names(*catalog, {}), IsEmpty());
-  EXPECT_EQ(KindOfFailure(catalog->Show("prod.flights").status()), ErrorKind::kNotFound);
-  EXPECT_EQ(KindOfFailure(catalog->Tag("prod.flights", "a", 1)), ErrorKind::kNotFound);
-  EXPECT_EQ(KindOfFailure(catalog->Remove("prod.flights")), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(catalog->Show("prod.flights").status()), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(catalog->Tag("prod.flights", "a", 1)), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(catalog->Remove("prod.flights")), ErrorKind::kNotFound);
   EXPECT_FALSE(std::filesystem::exists(dir_.path() + "/folders"));
 }
 
@@ -122,7 +122,7 @@ TEST_F(SqliteCatalogTest, RefusesANameThatIsTakenUnlessItIsReplaced) {
   CatalogEntry next = Flights();
   next.uri = "/elsewhere";
   next.columns = {{"other", "string", ""}};
-  EXPECT_EQ(KindOfFailure(catalog->Add(next)), ErrorKind::kConflict);
+  EXPECT_EQ(KindOfError(catalog->Add(next)), ErrorKind::kConflict);
   EXPECT_EQ(Check(catalog->Show("prod.flights")).uri, "s3://lake/flights");
   ASSERT_TRUE(catalog->Add(next, /*replace=*/true).ok());
   const CatalogEntry after = Check(catalog->Show("prod.flights"));
@@ -154,7 +154,7 @@ TEST_F(SqliteCatalogTest, FindsByWordsColumnTagAndOwner) {
   EXPECT_THAT(find({.tag = "train"}), ElementsAre("prod.flights"));
   EXPECT_THAT(find({.owner = "ben"}), ElementsAre("test.trips"));
   EXPECT_THAT(find({.text = "flights", .owner = "ben"}), IsEmpty());
-  EXPECT_EQ(KindOfFailure(catalog->Find({.text = " \t"}).status()),
+  EXPECT_EQ(KindOfError(catalog->Find({.text = " \t"}).status()),
             ErrorKind::kInvalidArgument);
 }
 
@@ -167,7 +167,7 @@ TEST_F(SqliteCatalogTest, ATagStandsForOneVersionUntilItIsReplaced) {
     return catalog->Locate(Check(CatalogAddress::Parse(address)));
   };
   const Status moved = catalog->Tag("prod.flights", "train-2026-11", 13);
-  EXPECT_EQ(KindOfFailure(moved), ErrorKind::kConflict);
+  EXPECT_EQ(KindOfError(moved), ErrorKind::kConflict);
   EXPECT_THAT(MessageOf(moved), HasSubstr("stands for version 12, not 13"));
   EXPECT_EQ(Check(at("catalog:prod.flights@train-2026-11")).version, 12);
   ASSERT_TRUE(catalog->Tag("prod.flights", "train-2026-11", 13, true).ok());
@@ -175,9 +175,9 @@ TEST_F(SqliteCatalogTest, ATagStandsForOneVersionUntilItIsReplaced) {
   EXPECT_EQ(Check(at("prod.flights@5")).version, 5);
   EXPECT_FALSE(Check(at("prod.flights")).version.has_value());
   const Status missing = at("prod.flights@train-2026-12").status();
-  EXPECT_EQ(KindOfFailure(missing), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(missing), ErrorKind::kNotFound);
   EXPECT_THAT(MessageOf(missing), HasSubstr("it has train-2026-11"));
-  EXPECT_EQ(KindOfFailure(catalog->Tag("prod.flights", "x", -1)),
+  EXPECT_EQ(KindOfError(catalog->Tag("prod.flights", "x", -1)),
             ErrorKind::kInvalidArgument);
 }
 
@@ -196,9 +196,8 @@ TEST_F(SqliteCatalogTest, ForgetsTablesAndTags) {
   ASSERT_TRUE(catalog->Tag("prod.flights", "b", 2).ok());
   ASSERT_TRUE(catalog->Remove("prod.flights@a").ok());
   EXPECT_EQ(Check(catalog->Show("prod.flights")).tags.count("a"), 0U);
-  EXPECT_EQ(KindOfFailure(catalog->Remove("prod.flights@a")), ErrorKind::kNotFound);
-  EXPECT_EQ(KindOfFailure(catalog->Remove("prod.flights@3")),
-            ErrorKind::kInvalidArgument);
+  EXPECT_EQ(KindOfError(catalog->Remove("prod.flights@a")), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(catalog->Remove("prod.flights@3")), ErrorKind::kInvalidArgument);
   ASSERT_TRUE(catalog->Remove("prod.flights").ok());
   EXPECT_THAT(Names(*catalog, {}), IsEmpty());
   EXPECT_THAT(Names(*catalog, {.text = "flights"}), IsEmpty());
@@ -230,14 +229,14 @@ TEST_F(SqliteCatalogTest, UpdatesWhatAWriterTellsAndKeepsComments) {
   EXPECT_EQ(found.columns[0].comment, "minutes, negative if early");
   EXPECT_GE(found.updated_us, found.created_us);
   EXPECT_THAT(Names(*catalog, {.column = "new"}), ElementsAre("prod.flights"));
-  EXPECT_EQ(KindOfFailure(catalog->Update("prod.other", update)), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(catalog->Update("prod.other", update)), ErrorKind::kNotFound);
 }
 
 TEST_F(SqliteCatalogTest, OffersNamesLikeTheOneThatIsNotThere) {
   const auto catalog = Open();
   ASSERT_TRUE(catalog->Add(Flights()).ok());
   const Status missing = catalog->Show("prod.fligths").status();
-  EXPECT_EQ(KindOfFailure(missing), ErrorKind::kNotFound);
+  EXPECT_EQ(KindOfError(missing), ErrorKind::kNotFound);
   EXPECT_THAT(MessageOf(missing), HasSubstr("it has prod.flights"));
   EXPECT_THAT(MessageOf(missing), HasSubstr(path_));
 }
@@ -247,13 +246,13 @@ TEST_F(SqliteCatalogTest, KeepsNoCredentials) {
   CatalogEntry entry = Flights();
   entry.storage_options["secret_key"] = "hunter2";
   Status refused = catalog->Add(entry);
-  EXPECT_EQ(KindOfFailure(refused), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(KindOfError(refused), ErrorKind::kInvalidArgument);
   EXPECT_THAT(MessageOf(refused), HasSubstr("\"secret_key\" is a credential"));
   EXPECT_THAT(MessageOf(refused), Not(HasSubstr("hunter2")));
   entry = Flights();
   entry.uri = "s3://KEY:hunter2@lake/flights";
   refused = catalog->Add(entry);
-  EXPECT_EQ(KindOfFailure(refused), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(KindOfError(refused), ErrorKind::kInvalidArgument);
   EXPECT_THAT(MessageOf(refused), Not(HasSubstr("hunter2")));
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
@@ -263,23 +262,23 @@ TEST_F(SqliteCatalogTest, RefusesFilesThatAreNoCatalog) {
       "header "
       "of it and finds that it is none of its own");
   Status opened = Catalog::Open(path_).status();
-  EXPECT_EQ(KindOfFailure(opened), ErrorKind::kCorrupt);
+  EXPECT_EQ(KindOfError(opened), ErrorKind::kCorrupt);
   EXPECT_THAT(MessageOf(opened), HasSubstr(path_));
   std::filesystem::remove(path_);
   Sql("CREATE TABLE bookmarks (url TEXT)");
   opened = Catalog::Open(path_).status();
-  EXPECT_EQ(KindOfFailure(opened), ErrorKind::kCorrupt);
+  EXPECT_EQ(KindOfError(opened), ErrorKind::kCorrupt);
   EXPECT_THAT(MessageOf(opened), HasSubstr("an SQLite file of something else"));
   std::filesystem::remove(path_);
   std::filesystem::create_directory(path_);
-  EXPECT_EQ(KindOfFailure(Catalog::Open(path_).status()), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(KindOfError(Catalog::Open(path_).status()), ErrorKind::kInvalidArgument);
 }
 
 TEST_F(SqliteCatalogTest, NamesDamageInsideOfTheFile) {
   ASSERT_TRUE(Open()->Add(Flights()).ok());
   Sql("UPDATE entry SET storage_options = 'not JSON'");
   const Status shown = Open()->Show("prod.flights").status();
-  EXPECT_EQ(KindOfFailure(shown), ErrorKind::kCorrupt);
+  EXPECT_EQ(KindOfError(shown), ErrorKind::kCorrupt);
   EXPECT_THAT(MessageOf(shown), HasSubstr("entry prod.flights"));
   // Whole pages of zeros after the first.
   const auto size = std::filesystem::file_size(path_);
@@ -287,14 +286,14 @@ TEST_F(SqliteCatalogTest, NamesDamageInsideOfTheFile) {
   std::fill(bytes.begin() + 4096, bytes.end(), '\0');
   Put(bytes);
   ASSERT_EQ(std::filesystem::file_size(path_), size);
-  EXPECT_EQ(KindOfFailure(Catalog::Open(path_).status()), ErrorKind::kCorrupt);
+  EXPECT_EQ(KindOfError(Catalog::Open(path_).status()), ErrorKind::kCorrupt);
 }
 
 TEST_F(SqliteCatalogTest, RefusesASchemaOfANewerVersionByName) {
   ASSERT_TRUE(Open()->Add(Flights()).ok());
   Sql("INSERT INTO migration VALUES (2, 0)");
   const Status opened = Catalog::Open(path_).status();
-  EXPECT_EQ(KindOfFailure(opened), ErrorKind::kUnsupported);
+  EXPECT_EQ(KindOfError(opened), ErrorKind::kUnsupported);
   EXPECT_THAT(MessageOf(opened), HasSubstr("version 2, expected at most 1"));
 }
 
