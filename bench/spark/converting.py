@@ -6,6 +6,11 @@ then `--rounds` times; ways run in turn. "parquet" is `df.write.parquet`; "headr
 `hr.spark.convert`, "again" the same once more, "epoch" all batches of an epoch after it. With
 `--petastorm`, its converter to the last batch of its first epoch of the scalars, on the newest
 stack that it works on, in an environment of its own. Shown are medians, and ratios of medians.
+
+`--again` measures `hr.spark.convert` of plans that were converted before alone, over `--files`
+files of Parquet in a folder ("flat") and in as many partitions ("partitioned"), by classic
+Spark and by Spark Connect: of the same DataFrame, and of one made anew, whose making, which
+lists the files once, counts. Shown are the median and the best of `--rounds` after five more.
 """
 
 import argparse
@@ -25,22 +30,34 @@ HERE = Path(__file__).resolve().parent
 BATCH_SIZE = 1024
 
 
+OPTIONS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "3g",
+}
+
+
 def session() -> Any:
     from pyspark.sql import SparkSession
 
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    built = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.memory", "3g")
-        .getOrCreate()
-    )
+    built = SparkSession.builder.master("local[2]").config(map=OPTIONS).getOrCreate()
     built.sparkContext.setLogLevel("OFF")
     return built
+
+
+def connect_session() -> Any:
+    """Of a server of Connect's that the session starts, on a free port."""
+    from pyspark.sql import SparkSession
+
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["SPARK_TESTING"] = "ports"  # whatever its value
+    options = OPTIONS | {"spark.connect.grpc.binding.address": "127.0.0.1"}
+    return SparkSession.builder.remote("local[2]").config(map=options).getOrCreate()
 
 
 def make_tables(folder: Path, rows: int, images: int) -> None:
@@ -133,6 +150,61 @@ def by_petastorm(folder: Path, table: str) -> dict[str, float]:
     return found
 
 
+def make_files(folder: Path, files: int) -> None:
+    """Write what is converted again and again."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "flat").mkdir()
+    for i in range(files):
+        flat = folder / f"flat/part-{i:05}.parquet"
+        pq.write_table(pa.table({"id": [i], "x": [i / 2]}), flat)
+        (folder / f"partitioned/day={i}").mkdir(parents=True)
+        os.link(flat, folder / f"partitioned/day={i}/part.parquet")
+
+
+def convert_again(options: argparse.Namespace) -> None:
+    """Print seconds of later converts of one plan."""
+    import headrace as hr
+
+    spark = session() if options.again == "classic" else connect_session()
+    made: list[Any] = []
+
+    def rows() -> Any:
+        return spark.read.parquet(str(options.folder / options.table))
+
+    def convert(df: Any) -> None:
+        made.append(
+            hr.spark.convert(df, cache_dir=options.folder / "cache", partitions=1)
+        )
+
+    df = rows()
+    convert(df)
+    ways = {"same": lambda: convert(df), "anew": lambda: convert(rows())}
+    for name, call in ways.items():
+        times = [seconds(call) for _ in range(options.rounds + 5)][5:]
+        print(
+            f"{options.table}, {options.again}, {name}: median "
+            f"{statistics.median(times):.3f} s, best {min(times):.3f} s",
+            flush=True,
+        )
+    assert len({one.uri for one in made}) == 1
+    for one in made:
+        one.delete()
+    spark.stop()
+
+
+def measure_again(folder: Path, files: int, rounds: int) -> None:
+    make_files(folder, files)
+    for table in ("flat", "partitioned"):
+        for kind in ("classic", "connect"):
+            command = [sys.executable, __file__, "--again", kind, "--folder", folder]
+            command += ["--table", table, "--rounds", rounds]
+            subprocess.run(
+                [str(part) for part in command], stderr=subprocess.DEVNULL, check=True
+            )
+
+
 WAYS = {"parquet": by_parquet, "headrace": by_headrace, "petastorm": by_petastorm}
 
 
@@ -183,6 +255,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--petastorm", action="store_true", help="installs it")
+    parser.add_argument("--again", nargs="?", const="all", help="this alone")
+    parser.add_argument("--files", type=int, default=1_000)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--table", help=argparse.SUPPRESS)
@@ -190,8 +264,14 @@ def main() -> None:
     if options.way:
         run_way(options)
         return
+    if options.again and options.folder:
+        convert_again(options)
+        return
     folder = Path(tempfile.mkdtemp(prefix="headrace-bench-"))
     try:
+        if options.again:
+            measure_again(folder, options.files, options.rounds)
+            return
         make_tables(folder, options.rows, options.images)
         for table in ("scalars", "images"):
             parquet, ours = (

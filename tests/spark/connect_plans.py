@@ -5,9 +5,12 @@ A process of its own, since one cannot hold a session of each kind.
 
 import gc
 import json
+import os
 import sys
 import weakref
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import sessions
 from headrace.spark._plan import SessionPlans, identify
 from pyspark.sql import functions as F
@@ -45,6 +48,9 @@ def observe(spark, folder):
     known("rand", rows().select(F.rand()))
     known("rand among many", rows().select(*[F.lit(1)] * 60, F.rand()))
     known("uuid in a view", spark.sql("select uuid() from rows"))
+    spark.conf.set("spark.sql.maxPlanStringLength", "100")
+    known("rand in a long plan", rows().select(F.rand()))
+    spark.conf.unset("spark.sql.maxPlanStringLength")
     cached = rows().where("id > 3").cache()
     known("cached", cached)
     cached.unpersist()
@@ -53,6 +59,14 @@ def observe(spark, folder):
     )
     known("appended files", old)
     known("same appended files", rows())
+    for name, value in (("session.timeZone", "Asia/Tokyo"), ("ansi.enabled", "false")):
+        before = spark.conf.get(f"spark.sql.{name}")
+        spark.conf.set(f"spark.sql.{name}", value)
+        known(name, rows())
+        spark.conf.set(f"spark.sql.{name}", before)
+    known("same settings", rows())
+    files_that_change(known, rows, Path(folder))
+    days_and_odd_names(spark, known, Path(folder).with_name("a b%20ü"))
 
     local = spark.createDataFrame(
         [(i, "x" * 100) for i in range(2000)], "n int, s string"
@@ -64,6 +78,47 @@ def observe(spark, folder):
     gc.collect()
     found["local rows are kept"] = gone() is not None
     return found
+
+
+def files_that_change(known, rows, folder):
+    part, other = sorted(folder.glob("part-*.parquet"))[:2]
+    data, time = part.read_bytes(), part.stat().st_mtime_ns
+    old = rows()
+    known("before", old)
+    os.utime(part, ns=(time, time - 5_000_000))
+    known("older", old)
+    known("same older", rows())
+    os.utime(part, ns=(time, time))
+    known("as before", rows())
+    Path(f"{folder}/.{part.name}.crc").unlink()
+    pq.write_table(pq.read_table(part), part, compression="none")
+    assert part.stat().st_size != len(data)
+    os.utime(part, ns=(time, time))
+    known("of other size", old)
+    part.write_bytes(data)
+    os.utime(part, ns=(time, time))
+    # Each is as one of the two was, but not at its place.
+    times = [one.stat().st_mtime_ns for one in (part, other)]
+    for one, stamp in zip((other, part), times, strict=True):
+        os.utime(one, ns=(stamp, stamp))
+    known("times exchanged", old)
+    other.rename(folder.parent / "other")
+    known("without a file", old)
+    (folder.parent / "other").rename(other)
+    known("put back", rows())
+
+
+def days_and_odd_names(spark, known, folder):
+    """More folders than Spark lists without a job, whose names are not their URIs."""
+    spark.range(40).withColumn("day", F.concat(F.lit("%41 "), "id")).repartition(
+        1
+    ).write.partitionBy("day").parquet(str(folder))
+    known("days", spark.read.parquet(str(folder)))
+    known("same days", spark.read.parquet(str(folder)))
+    part = sorted(folder.glob("*/part-*.parquet"))[7]
+    time = part.stat().st_mtime_ns
+    os.utime(part, ns=(time, time + 5_000_000))
+    known("a day touched", spark.read.parquet(str(folder)))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import headrace as hr
 import pytest
 import queries
 from headrace.spark import _plan, read
+from headrace.spark._input_files import InputFiles
 from headrace.spark._plan import SessionPlans, identify
 from py4j.protocol import Py4JError
 from pyspark.ml import Pipeline
@@ -309,11 +310,13 @@ def test_a_thousand_files_are_listed_in_one_call(spark, tmp_path, monkeypatch):
     client = type(spark._jvm._gateway_client)
     calls = []
     send = client.send_command
-    monkeypatch.setattr(
-        client,
-        "send_command",
-        lambda self, *given, **named: calls.append(1) or send(self, *given, **named),
-    )
+
+    def counted(self, command, *given, **named):
+        if not command.startswith("m\n"):  # of objects that are no longer used
+            calls.append(command)
+        return send(self, command, *given, **named)
+
+    monkeypatch.setattr(client, "send_command", counted)
     key(one)
     few = len(calls)
     key(many)
@@ -397,6 +400,48 @@ def test_without_a_look_into_the_jvm_plans_are_compared(spark, own, monkeypatch)
     assert plans.find(again, identify(again, {})) is None
 
 
+def test_files_that_are_as_they_were_take_no_task(spark, own):
+    """Of 1,000 files they took most of the time of a second convert."""
+    inputs = InputFiles()
+
+    def states(name):
+        spark.sparkContext.setJobGroup(name, name)
+        found = inputs.states(df)
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+        tracker = spark.sparkContext.statusTracker()
+        jobs = tracker.getJobIdsForGroup(name)
+        stages = [stage for job in jobs for stage in tracker.getJobInfo(job).stageIds]
+        return found, sum(tracker.getStageInfo(stage).numTasks for stage in stages)
+
+    df = spark.read.parquet(str(own))
+    first, tasks = states("first")
+    assert tasks > 0
+    assert states("again") == (first, 0)
+    part = sorted(own.glob("part-*.parquet"))[0]
+    os.utime(part, ns=(10**18, 10**18))
+    other, tasks = states("touched")
+    assert tasks == 1
+    changed = [path for path in first if first[path] != other[path]]
+    assert changed == [part.as_uri()]
+    assert other[part.as_uri()].startswith(f"{10**15}\t{part.stat().st_size}\t")
+    assert states("known") == (other, 0)
+    part.unlink()
+    assert states("gone") == (other | {part.as_uri(): None}, 0)
+
+
+def test_a_file_that_spark_does_not_list_is_never_known(spark, own, monkeypatch):
+    """It has no time by which an overwritten one would be told."""
+    monkeypatch.setattr(
+        _plan, "_describer", lambda _: (_ for _ in ()).throw(Py4JError("no"))
+    )
+    df = spark.read.parquet(str(own))
+    part = sorted(own.glob("part-*.parquet"))[0]
+    part.unlink()
+    identity = identify(df, {})
+    assert (identity.scope, identity.key) == ("never", None)
+    assert part.name in identity.reason
+
+
 def test_spark_connect_compares_plans_within_the_session(spark, own, python):
     """It shows no plan: what is the same is asked of Spark, and of files their times."""
     found = json.loads(python(Path(connect_plans.__file__).read_text(), str(own)))
@@ -413,9 +458,24 @@ def test_spark_connect_compares_plans_within_the_session(spark, own, python):
         "rand": never,
         "rand among many": never,
         "uuid in a view": never,
+        "rand in a long plan": never,
         "cached": never,
         "appended files": fresh,
         "same appended files": ["session", False, "appended files"],
+        "session.timeZone": fresh,
+        "ansi.enabled": fresh,
+        "same settings": ["session", False, "appended files"],
+        "before": ["session", False, "appended files"],
+        "older": fresh,
+        "same older": ["session", False, "older"],
+        "as before": ["session", False, "appended files"],
+        "of other size": fresh,
+        "times exchanged": fresh,
+        "without a file": fresh,
+        "put back": ["session", False, "times exchanged"],
+        "days": fresh,
+        "same days": ["session", False, "days"],
+        "a day touched": fresh,
         "local rows": fresh,
         "same local rows": ["session", False, "local rows"],
         "local rows are kept": False,

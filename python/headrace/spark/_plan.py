@@ -10,12 +10,12 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
-from urllib.parse import unquote
 
 from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame
 
 from .. import opening
+from ._input_files import InputFiles, setting
 
 __all__ = ["PlanIdentity", "SessionPlans", "identify"]
 
@@ -29,7 +29,16 @@ _RANDOM = re.compile(
     r"\b(rand|randn|randstr|uniform|uuid|shuffle|monotonically_increasing_id|"
     r"spark_partition_id|input_file_block_\w+|reflect|java_method|Sample)\b"
 )
+# What Spark leaves out of it, and by which settings.
+_CUT = re.compile(r"\d more (fields|characters)|Truncated plan of")
+_FIELDS_MAX, _TEXT_MAX = (
+    "spark.sql.debug.maxToStringFields",
+    "spark.sql.maxPlanStringLength",
+)
+_ALL = str(2**31 - 16)
 _PYTHON = re.compile(r"EvalPython|InPandas|InArrow|InBatch|EvalPythonUDTF")
+
+_input_files = InputFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,50 +236,29 @@ def _observed(df: Any, options: Mapping[str, str], reason: str) -> PlanIdentity:
     parts += [str(df.sparkSession.conf.get("spark.sql.ansi.enabled"))]
     # Spark compares no plans of two sessions.
     parts.append(getattr(df.sparkSession, "session_id", ""))
-    parts += _files(df)
+    for path, state in _input_files.states(df).items():
+        if state is None:  # gone, hidden, or the folder of a table of Hive's
+            return PlanIdentity(
+                "never", None, f"it reads {path}, of which Spark tells no size and time"
+            )
+        parts.append(state)
     return PlanIdentity("session", _key(parts, options), reason, exact=False)
 
 
 def _explained(df: Any) -> str:
-    """Return the text of a DataFrame's plans, whose lists are not to be cut short."""
-    conf, setting = df.sparkSession.conf, "spark.sql.debug.maxToStringFields"
-    before = conf.get(setting)
-    conf.set(setting, str(2**31 - 1))
-    try:
-        if hasattr(df, "_explain_string"):
-            return str(df._explain_string(extended=True))
-        return str(df.select("*")._jdf.queryExecution().toString())
-    finally:
-        conf.set(setting, before)
+    """Return the text of a DataFrame's plans, whole."""
+    text = _text(df)
+    if not _CUT.search(text):
+        return text
+    spark = df.sparkSession
+    with setting(spark, _FIELDS_MAX, _ALL), setting(spark, _TEXT_MAX, _ALL):
+        return _text(df)
 
 
-def _files(df: Any) -> list[str]:
-    """Return path, size and time of each file that a DataFrame reads, as Spark sees them."""
-    # Connect's inputFiles remembers its answer, and the DataFrame, for good; what it wraps asks.
-    ask = getattr(type(df).inputFiles, "__wrapped__", type(df).inputFiles)
-    paths = sorted(ask(df))
-    if not paths:
-        return []
-    # Folders: for each path Spark would start a task. The format's content column is not
-    # asked for, so that no file is opened.
-    listing = (
-        df.sparkSession.read.format("binaryFile")
-        .option("__globPaths__", "false")
-        .option("recursiveFileLookup", "true")
-        .load(sorted({path.rsplit("/", 1)[0] for path in paths}))
-        .select("path", "length", "modificationTime")
-        .toArrow()
-    )
-    now = {
-        _plain_path(row["path"]): f"{row['length']} {row['modificationTime'].isoformat()}"
-        for row in listing.to_pylist()
-    }
-    return [f"{path}\t{now.get(_plain_path(path), 'gone')}" for path in paths]
-
-
-def _plain_path(uri: str) -> str:
-    """Return a path of inputFiles, a URI, or of binaryFile as one spelling for both."""
-    return unquote(uri).replace(":///", ":/")
+def _text(df: Any) -> str:
+    if hasattr(df, "_explain_string"):
+        return str(df._explain_string(extended=True))
+    return str(df.select("*")._jdf.queryExecution().toString())
 
 
 def _functions_are_deterministic(df: Any) -> bool:
