@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import headrace as hr
 import numpy as np
 import pytest
 from pyspark.errors import PySparkException
-from pyspark.ml.linalg import SparseVector, Vectors
+from pyspark.ml.linalg import Matrices, SparseVector, Vectors
 from pyspark.sql import functions as F
 
 CONF = "headrace.spark.converter.parentCacheDirUrl"
@@ -169,16 +170,53 @@ def test_vectors_become_tensors(spark, cache):
 
 def test_what_no_table_holds_is_refused_by_name(spark, cache):
     for query, match in [
-        ("select null as nothing", 'column "nothing" is void'),
-        ("select interval 1 day as span", 'column "span" is interval day'),
-        ("select struct(interval 1 month as a) as s", r'column "s\.a" is interval month'),
-        ("select parse_json('1') as v", 'column "v" is variant'),
+        ("select null as nothing", 'column "nothing" is void.*: cast it to the type'),
+        (
+            "select interval 1 day as span",
+            'column "span" is interval day.*: cast it to dec',
+        ),
+        (
+            "select struct(interval 1 month as a) as s",
+            r'column "s\.a" is interval month.*: cast it to int, which counts',
+        ),
+        ("select make_interval(1, 2) as i", 'column "i" is interval,.* by extract'),
+        ("select time'01:02:03' as t", 'column "t" is time.*: cast it to string'),
+        ("select parse_json('1') as v", 'column "v" is variant.* by variant_get'),
     ]:
         with pytest.raises(hr.errors.Unsupported, match=match):
             hr.spark.convert(spark.sql(query), cache_dir=cache)
     with pytest.raises(hr.errors.InvalidArgument, match="several columns named"):
         hr.spark.convert(spark.sql("select 1 as a, 2 as a"), cache_dir=cache)
     assert tables(cache) == []
+
+
+def test_what_a_refusal_says_to_do_with_intervals_and_matrices_does(spark, cache):
+    """Of each the message says what to make of it, and that converts."""
+    spans = spark.sql(
+        "select interval '-1 00:00:00.5' day to second d, interval '2-3' year to month y"
+    )
+    matrices = spark.createDataFrame([(Matrices.dense(2, 3, range(6)),)], ["m"])
+    for df, match in [
+        (spans.select("d"), "interval day to second.* decimal"),
+        (spans.select("y"), "interval year to month.* int"),
+        (matrices, 'column "m" is matrix.* array<double>'),
+    ]:
+        with pytest.raises(hr.errors.Unsupported, match=match):
+            hr.spark.convert(df, cache_dir=cache)
+
+    numbers = spans.selectExpr("cast(d as decimal(18, 6)) d", "cast(y as int) y")
+    with hr.spark.convert(numbers, cache_dir=cache) as converter:
+        row = converter.dataset().to_arrow().to_pylist()[0]
+    assert row == {"d": Decimal("-86400.5"), "y": 27}
+    flat = F.udf(lambda m: m.toArray().ravel().tolist(), "array<double>")
+    schema = hr.Schema([hr.Field("m", "float64", (6,))])
+    with (
+        hr.spark.convert(
+            matrices.select(flat("m").alias("m")), cache_dir=cache, schema=schema
+        ) as converter,
+        converter.loader(batch_size=1) as loader,
+    ):
+        assert next(iter(loader))["m"].tolist() == [[0, 2, 4, 1, 3, 5]]
 
 
 def test_a_failed_materialisation_leaves_nothing_and_raises_the_cause(spark, cache):

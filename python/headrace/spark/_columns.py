@@ -32,10 +32,17 @@ _SIMPLE: list[tuple[type[spark_types.DataType], pa.DataType]] = [
     (spark_types.TimestampType, pa.timestamp("us", "UTC")),
     (spark_types.TimestampNTZType, pa.timestamp("us")),
 ]
+# By the name of the type.
 _REMEDIES = {
     "void": "cast it to the type that it is to have",
-    "interval": "cast it to a number of its unit",
+    "daytimeinterval": "cast it to decimal(18, 6), which counts its smallest unit",
+    "yearmonthinterval": "cast it to int, which counts its smallest unit",
+    "interval": "take the parts that are needed out of it, by extract",
+    "time": "cast it to string",
     "variant": "take the parts that are needed out of it, by variant_get",
+    "matrixudt": "make it array<double>, row by row, by "
+    'udf(lambda m: m.toArray().ravel().tolist(), "array<double>"), '
+    "and a tensor of that, by a field of schema",
 }
 
 
@@ -185,12 +192,12 @@ def _arrow_type(
         )
     if _is_vector(kind):
         return _arrow_type(kind.sqlType(), None, name)  # type: ignore[attr-defined]
-    told = kind.simpleString()
-    remedy = next(
-        (text for part, text in _REMEDIES.items() if part in told),
-        "cast it to a type of Spark's own, or leave it out",
+    remedy = _REMEDIES.get(
+        kind.typeName(), "cast it to a type of Spark's own, or leave it out"
     )
-    raise Unsupported(f'column "{name}" is {told}, which no table holds: {remedy}')
+    raise Unsupported(
+        f'column "{name}" is {kind.simpleString()}, which no table holds: {remedy}'
+    )
 
 
 def _as_declared(stored: pa.DataType, declared: Field) -> pa.DataType:
