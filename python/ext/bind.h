@@ -17,6 +17,7 @@ void BindCatalog(nanobind::module_& m);
 void BindDataset(nanobind::module_& m);
 void BindImage(nanobind::module_& m);
 void BindLoader(nanobind::module_& m);
+void BindLease(nanobind::module_& m);
 void BindObjects(nanobind::module_& m);
 void BindBatch(nanobind::module_& m);
 void BindSchema(nanobind::module_& m);

@@ -19,6 +19,7 @@ NB_MODULE(_native, m) {
   headrace::ext::BindGang(m);
   headrace::ext::BindImage(m);
   headrace::ext::BindLoader(m);
+  headrace::ext::BindLease(m);
   headrace::ext::BindObjects(m);
   headrace::ext::BindStagedWrite(m);
   headrace::ext::BindVersions(m);

@@ -324,6 +324,21 @@ class Loader:
 
     def close(self) -> None: ...
 
+LEASE_HEARTBEAT_MS: int = 20000
+
+class ExclusiveLease:
+    """headrace::ExclusiveLease."""
+
+    @staticmethod
+    def take(uri: str, storage_options: Mapping[str, str]) -> ExclusiveLease: ...
+
+    @property
+    def display(self) -> str: ...
+
+    def renew(self) -> None: ...
+
+    def release(self) -> None: ...
+
 class ObjectFolder:
     """headrace::ObjectFolder."""
 

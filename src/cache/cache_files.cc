@@ -1,7 +1,5 @@
 #include "cache/cache_files.h"
 
-#include <arrow/buffer.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -11,8 +9,6 @@
 
 namespace headrace::cache {
 namespace {
-
-constexpr int kReads = 3;
 
 bool IsBelow(std::string_view path, std::string_view folder) {
   return path.size() > folder.size() && path.starts_with(folder) &&
@@ -25,27 +21,6 @@ bool IsProtected(const Users& users, Protection protection) {
 }
 
 }  // namespace
-
-Result<std::optional<int64_t>> StoreClock::NowNs() {
-  if (!now_ns_) {
-    ARROW_ASSIGN_OR_RAISE(now_ns_, Ask());
-  }
-  return *now_ns_;
-}
-
-Result<std::optional<int64_t>> StoreClock::Ask() const {
-  const std::string name = std::string(kClockPrefix) + base::RandomUuid();
-  const std::string path = folder_ + "/" + name;
-  auto put = storage_->PutIfAbsent(path, name);
-  if (!put.ok() && KindOf(put.status()) == ErrorKind::kDenied) return std::nullopt;
-  ARROW_RETURN_NOT_OK(put.status());
-  auto files = storage_->ListAll(folder_, /*recursive=*/false);
-  ARROW_RETURN_NOT_OK(storage_->Delete(path));
-  ARROW_RETURN_NOT_OK(files.status());
-  const auto found = std::ranges::find(*files, name, &storage::FileEntry::relative_path);
-  if (found == files->end() || found->modified_ns <= 0) return std::nullopt;
-  return found->modified_ns;
-}
 
 bool Users::in_use() const { return std::ranges::any_of(leases, &Lease::live); }
 
@@ -85,20 +60,7 @@ StoreClock CacheFiles::MakeClock() const {
 }
 
 Result<std::optional<std::string>> CacheFiles::Read(const std::string& path) const {
-  Status status;
-  // A file that goes, or is written anew, while it is read fails in words of the
-  // storage's own: some say that it was closed.
-  for (int attempt = 0; attempt < kReads; ++attempt) {
-    auto bytes = storage_->ReadAll(path);
-    if (bytes.ok()) return (*bytes)->ToString();
-    status = bytes.status();
-    if (KindOf(status) == ErrorKind::kNotFound) return std::nullopt;
-    const auto change = storage_->ChangeOf({path, "", 0, 0});
-    if (!change.ok() && KindOf(change.status()) == ErrorKind::kNotFound) {
-      return std::nullopt;
-    }
-  }
-  return status;
+  return ReadIfThere(*storage_, path);
 }
 
 Result<std::optional<KeyRecord>> CacheFiles::ReadKey(const std::string& key) const {
@@ -127,15 +89,6 @@ Result<bool> CacheFiles::IsThere(const std::string& directory) const {
   return table.has_value();
 }
 
-Result<bool> CacheFiles::IsLive(const Lease& lease, StoreClock* clock) const {
-  if (lease.record.process.IsLocal()) return !lease.record.process.IsGone();
-  ARROW_ASSIGN_OR_RAISE(const auto now_ns, clock->NowNs());
-  const bool timed = now_ns && lease.file.modified_ns > 0;
-  const int64_t age_ms = timed ? (*now_ns - lease.file.modified_ns) / 1'000'000
-                               : base::NowMs() - lease.record.heartbeat_ms;
-  return age_ms <= kCacheLeaseMs;
-}
-
 Result<Users> CacheFiles::UsersOf(const std::string& directory, StoreClock* clock) const {
   ARROW_ASSIGN_OR_RAISE(
       auto files, storage_->ListAll(PathOf(directory, kOwnFolder), /*recursive=*/true));
@@ -162,7 +115,10 @@ Result<Users> CacheFiles::UsersOf(const std::vector<storage::FileEntry>& files,
     // One that we do not understand is as live as it is young.
     auto record = LeaseRecord::Parse(*text, storage_->Display(file.path));
     if (record.ok()) lease.record = *std::move(record);
-    ARROW_ASSIGN_OR_RAISE(lease.live, IsLive(lease, clock));
+    ARROW_ASSIGN_OR_RAISE(
+        lease.live,
+        IsLive(lease.file,
+               {lease.record.process, lease.record.heartbeat_ms, kCacheLeaseMs}, clock));
     users.leases.push_back(std::move(lease));
   }
   return users;

@@ -12,29 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/liveness.h"
 #include "cache/records.h"
 #include "storage/storage.h"
 
 namespace headrace::cache {
-
-/// The time by the storage's own clock, asked for at most once: by a file that is written
-/// and listed. What is younger than the answer is younger than it seems.
-class StoreClock {
- public:
-  StoreClock(std::shared_ptr<storage::Storage> storage, std::string folder)
-      : storage_(std::move(storage)), folder_(std::move(folder)) {}
-
-  /// Nanoseconds since the epoch; absent where the storage gives files no time, or does
-  /// not let us write.
-  Result<std::optional<int64_t>> NowNs();
-
- private:
-  Result<std::optional<int64_t>> Ask() const;
-
-  std::shared_ptr<storage::Storage> storage_;
-  std::string folder_;
-  std::optional<std::optional<int64_t>> now_ns_;
-};
 
 struct Lease {
   storage::FileEntry file = {};
@@ -98,7 +80,6 @@ class CacheFiles {
                       StoreClock* clock) const;
 
  private:
-  Result<bool> IsLive(const Lease& lease, StoreClock* clock) const;
   Status DeleteFiles(const std::string& directory) const;
 
   std::shared_ptr<storage::Storage> storage_;

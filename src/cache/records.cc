@@ -67,6 +67,20 @@ int64_t TimeAt(const Json& json, const char* name) {
   return ParseTime(TextAt(json, name)).ValueOr(0);
 }
 
+Process ProcessOf(const Json& json) {
+  return {TextAt(json, "host"), NumberAt(json, "pid").value_or(0),
+          TextAt(json, "process_started"), TextAt(json, "boot_id"),
+          TextAt(json, "pid_namespace")};
+}
+
+void AddProcess(const Process& process, Json* json) {
+  json->update(Json{{"host", process.host},
+                    {"pid", process.pid},
+                    {"process_started", process.started},
+                    {"boot_id", process.boot_id},
+                    {"pid_namespace", process.pid_namespace}});
+}
+
 CacheOwner OwnerOf(const Json& json) {
   return {TextAt(json, "application"), TextAt(json, "application_id")};
 }
@@ -136,24 +150,34 @@ Result<KeyRecord> KeyRecord::Parse(std::string_view text, const std::string& whe
 }
 
 std::string LeaseRecord::ToJson() const {
-  return base::JsonText(Json{{"format", kFormat},
-                             {"application", owner.application},
-                             {"application_id", owner.application_id},
-                             {"host", process.host},
-                             {"pid", process.pid},
-                             {"process_started", process.started},
-                             {"boot_id", process.boot_id},
-                             {"pid_namespace", process.pid_namespace},
-                             {"heartbeat", TimeText(heartbeat_ms)}});
+  Json json{{"format", kFormat},
+            {"application", owner.application},
+            {"application_id", owner.application_id}};
+  AddProcess(process, &json);
+  json["heartbeat"] = TimeText(heartbeat_ms);
+  return base::JsonText(json);
 }
 
 Result<LeaseRecord> LeaseRecord::Parse(std::string_view text, const std::string& where) {
   ARROW_ASSIGN_OR_RAISE(const Json json, ParseRecord(text, where));
-  return LeaseRecord{OwnerOf(json),
-                     {TextAt(json, "host"), NumberAt(json, "pid").value_or(0),
-                      TextAt(json, "process_started"), TextAt(json, "boot_id"),
-                      TextAt(json, "pid_namespace")},
-                     TimeAt(json, "heartbeat")};
+  return LeaseRecord{OwnerOf(json), ProcessOf(json), TimeAt(json, "heartbeat")};
+}
+
+std::string ExclusiveRecord::ToJson() const {
+  Json json{{"format", kFormat}, {"held", held}};
+  AddProcess(process, &json);
+  json["since"] = TimeText(since_ms);
+  json["heartbeat"] = TimeText(heartbeat_ms);
+  return base::JsonText(json);
+}
+
+Result<ExclusiveRecord> ExclusiveRecord::Parse(std::string_view text,
+                                               const std::string& where) {
+  ARROW_ASSIGN_OR_RAISE(const Json json, ParseRecord(text, where));
+  const auto held = json.find("held");
+  return ExclusiveRecord{ProcessOf(json), TimeAt(json, "since"),
+                         TimeAt(json, "heartbeat"),
+                         held != json.end() && held->is_boolean() && held->get<bool>()};
 }
 
 std::string MarkToJson(int64_t now_ms, const std::string& id) {

@@ -66,6 +66,17 @@ struct LeaseRecord {
   static Result<LeaseRecord> Parse(std::string_view text, const std::string& where);
 };
 
+/// Who has a folder to himself, or asks for it.
+struct ExclusiveRecord {
+  Process process = {};
+  int64_t since_ms = 0;
+  int64_t heartbeat_ms = 0;
+  bool held = false;
+
+  std::string ToJson() const;
+  static Result<ExclusiveRecord> Parse(std::string_view text, const std::string& where);
+};
+
 /// A file that says something by being there. `id` tells it from all others.
 std::string MarkToJson(int64_t now_ms, const std::string& id);
 

@@ -322,7 +322,7 @@ def test_a_release_that_failed_is_made_again(place, cache, monkeypatch):
 )
 def test_exit_neither_hangs_nor_fails_when_storage_does(place, cache, release):
     script = f"""
-_cache._EXIT_WAIT_S = 0.2
+hr._leases._EXIT_WAIT_S = 0.2
 lease = make("plan")
 
 class Storage:

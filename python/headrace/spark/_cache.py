@@ -1,24 +1,19 @@
-"""Cached tables that this process uses: their leases, renewed by a thread, released at exit."""
+"""Cached tables that this process uses, and their leases."""
 
-import atexit
-import contextlib
 import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import _native
-from ..errors import Conflict, HeadraceError
+from .._leases import Leases
+from ..errors import Conflict
 
 __all__ = ["Cache", "CacheReport", "Lease"]
 
 _log = logging.getLogger("headrace.spark")
-
-# How long the end of the process waits for storage. What it leaves is known for what it is
-# by the next that looks.
-_EXIT_WAIT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -128,77 +123,7 @@ class Lease:
         _leases.forget(self)
 
 
-class _Leases:
-    """Those of this process, and the thread that renews them.
-
-    The thread releases them as well when the process ends: by then no other may be started.
-    """
-
-    def __init__(self) -> None:
-        self._reset()
-        os.register_at_fork(after_in_child=self._reset)
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._held: list[Lease] = []
-        self._ending = threading.Event()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def add(self, lease: Lease) -> None:
-        with self._lock:
-            self._held.append(lease)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="headrace-leases", daemon=True
-                )
-                self._thread.start()
-                atexit.unregister(self._at_exit)  # a parent's, in a forked process
-                atexit.register(self._at_exit)
-
-    def forget(self, lease: Lease) -> None:
-        with self._lock, contextlib.suppress(ValueError):
-            self._held.remove(lease)
-
-    def held(self) -> list[Lease]:
-        with self._lock:
-            return list(self._held)
-
-    def renew(self) -> None:
-        """Renew all; what fails is logged, and tried again the next time."""
-        for lease in self.held():
-            try:
-                lease.renew()
-            except Conflict as error:
-                self.forget(lease)
-                _log.warning("%s", error)
-            except HeadraceError as error:
-                _log.warning("the lease of %s was not renewed: %s", lease.uri, error)
-
-    def release(self, wanted: Callable[[Lease], bool]) -> None:
-        """Release those that are wanted; what fails is logged."""
-        for lease in self.held():
-            if wanted(lease):
-                try:
-                    lease.release()
-                except HeadraceError as error:
-                    _log.warning("%s was not released: %s", lease.uri, error)
-
-    def _run(self) -> None:
-        ending, ended = self._ending, self._ended
-        while not ending.wait(_native.CACHE_HEARTBEAT_MS / 1000):
-            self.renew()
-        self.release(lambda lease: True)
-        ended.set()
-
-    def _at_exit(self) -> None:
-        if self._thread is not None and self._thread.is_alive():
-            self._ending.set()
-            with contextlib.suppress(KeyboardInterrupt):
-                self._ended.wait(_EXIT_WAIT_S)
-
-
-_leases = _Leases()
+_leases = Leases("headrace-leases", lambda: _native.CACHE_HEARTBEAT_MS / 1000, _log)
 
 
 class Cache:
