@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import sessions
 import torch
-from headrace.estimator import CheckpointOptions, TorchModel
+from headrace.estimator import CheckpointOptions, TorchEstimator, TorchModel
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.linalg import Vectors
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.ml.tuning import CrossValidator, CrossValidatorModel, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from torch import nn
@@ -68,6 +68,50 @@ def test_a_pipeline_is_fitted_saved_loaded_and_evaluated(
         np.testing.assert_allclose(
             rows["y__output"], model.model(inputs)[:, 0], rtol=1e-5
         )
+
+
+def test_an_unfitted_pipeline_is_saved_loaded_and_fitted(
+    spark: SparkSession, df: DataFrame, tmp_path: Path
+) -> None:
+    assembler = VectorAssembler(inputCols=["a", "b"], outputCol="features")
+    estimator = fits.estimator(
+        feature_cols=["features"],
+        store=tmp_path / "store",
+        validation="held_out",
+        tasks=1,
+        epochs=1,
+    )
+    pipeline = Pipeline(stages=[assembler, estimator])
+    saved = (tmp_path / "saved").as_uri()
+    pipeline.save(saved)
+    pipeline.write().overwrite().save(saved)
+    loaded = Pipeline.load(saved)
+    stage = loaded.getStages()[-1]
+    assert isinstance(stage, TorchEstimator)
+    assert stage.uid == estimator.uid
+    fits.assert_same(loaded.fit(df).stages[-1], pipeline.fit(df).stages[-1])
+
+    # What is of the session alone.
+    there = tmp_path / "there"
+    estimator.copy({estimator.engine: spark}).write().save(str(there))
+    assert TorchEstimator.read().load(str(there))._value("engine") is spark
+    with pytest.raises(hr.errors.InvalidArgument, match="validation is a DataFrame"):
+        estimator.copy({estimator.validation: df}).save(tmp_path / "elsewhere")
+
+
+def test_paths_are_on_the_default_filesystem(spark: SparkSession) -> None:
+    hadoop = spark._jsc.hadoopConfiguration()
+    before = hadoop.get("fs.defaultFS")
+    try:
+        hadoop.set("fs.defaultFS", "unknown://name")
+        for stage in (fits.estimator(), TorchModel, TorchEstimator):
+            act = stage.load if isinstance(stage, type) else stage.save
+            with pytest.raises(hr.errors.HeadraceError, match="unknown"):
+                act("/models/one")
+            with pytest.raises(hr.errors.InvalidArgument, match="expected an absolute"):
+                act("one")
+    finally:
+        hadoop.set("fs.defaultFS", before)
 
 
 class Kinds(nn.Module):
@@ -129,10 +173,9 @@ def test_outputs_are_vectors_arrays_and_integers(
 def test_a_cross_validator_chooses_among_parameters(
     df: DataFrame, tmp_path: Path
 ) -> None:
-    slow = functools.partial(torch.optim.SGD, lr=1e-5)
-    fast = functools.partial(torch.optim.SGD, lr=0.1)
-    estimator = fits.estimator(tasks=1, epochs=1, store=tmp_path)
-    grid = ParamGridBuilder().addGrid(estimator.optimizer, [slow, fast]).build()
+    optimizer = functools.partial(torch.optim.SGD, lr=0.05)
+    estimator = fits.estimator(tasks=1, optimizer=optimizer, store=tmp_path / "store")
+    grid = ParamGridBuilder().addGrid(estimator.epochs, [1, 4]).build()
     validator = CrossValidator(
         estimator=estimator,
         estimatorParamMaps=grid,
@@ -140,8 +183,19 @@ def test_a_cross_validator_chooses_among_parameters(
         numFolds=2,
         seed=1,
     )
-    found = validator.fit(df)
+    validator.save(str(tmp_path / "validator"))
+    found = CrossValidator.load(str(tmp_path / "validator")).fit(df)
     assert found.avgMetrics[1] < found.avgMetrics[0] / 2
+    assert len(found.bestModel.history) == 4
+
+    found.save(str(tmp_path / "found"))
+    loaded = CrossValidatorModel.load(str(tmp_path / "found"))
+    assert loaded.avgMetrics == found.avgMetrics
+    assert loaded.getEstimator().uid == estimator.uid
+    assert loaded.getEstimatorParamMaps() == grid
+    fits.assert_same(loaded.bestModel, found.bestModel)
+    assert loaded.transform(df).collect() == found.transform(df).collect()
+
     named = fits.estimator(store=tmp_path, run_id="r")
     with pytest.raises(hr.errors.InvalidArgument, match='run_id is "r"'):
         named.fitMultiple(df, grid)

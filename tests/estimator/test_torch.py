@@ -163,7 +163,7 @@ def test_a_saved_model_predicts_the_same(
             loaded.predict(table).values(), trained.predict(table).values(), strict=True
         ):
             np.testing.assert_array_equal(mine, theirs)
-    with pytest.raises(hr.errors.NotFound, match="holds no saved model"):
+    with pytest.raises(hr.errors.NotFound, match="holds no saved TorchModel"):
         TorchModel.load(tmp_path / "elsewhere")
 
 
@@ -209,7 +209,9 @@ for call in [lambda: estimator.fit(None), lambda: estimator.fitMultiple(None, []
         assert "pyspark is not installed" in str(error), error
     else:
         raise AssertionError("it was taken")
-model = estimator.copy({estimator.epochs: 2}).fit_table(sys.argv[1])
+estimator.copy({estimator.epochs: 2}).save(sys.argv[2] + "-estimator")
+estimator = hr.estimator.TorchEstimator.load(sys.argv[2] + "-estimator")
+model = estimator.fit_table(sys.argv[1])
 assert len(model.history) == 2
 model.save(sys.argv[2])
 loaded = hr.estimator.TorchModel.load(sys.argv[2])

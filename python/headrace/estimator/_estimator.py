@@ -2,10 +2,15 @@
 
 import abc
 import contextlib
+import functools
+import inspect
 import os
+import pickle
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import cloudpickle
 
 from .. import _validate, gang, opening
 from ..dataset import Dataset
@@ -15,6 +20,7 @@ from ._deal import deal_of
 from ._loop import WEIGHTS, LoopTask
 from ._params import EstimatorBase, param, value_of
 from ._progress import shown
+from ._saving import Saved
 from ._store import RunStore, check_run_id, new_run_id
 from .callbacks import History, check_callbacks
 from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions, Store
@@ -31,8 +37,11 @@ _GROUPS = {
     "gang": GangOptions,
 }
 
+#: Of a saved estimator, what JSON does not hold of its parameters.
+_CODE = "params.pkl"
 
-class BaseEstimator(EstimatorBase[Any]):
+
+class BaseEstimator(EstimatorBase[Any], Saved):
     """An estimator of Spark ML that also works without Spark; the frameworks' are public."""
 
     model = param("model", "what is trained")
@@ -119,7 +128,8 @@ class BaseEstimator(EstimatorBase[Any]):
             A column is not there.
         Conflict
             The run was begun with other columns, rows or batches, or the tasks do not
-            divide its global batch and streams.
+            divide its global batch and streams. Or another process is fitting it, which
+            the message names.
         PeerFailed
             A task failed, and was started again as often as `GangOptions.max_restarts`
             says; the message has its traceback.
@@ -133,12 +143,14 @@ class BaseEstimator(EstimatorBase[Any]):
                 "a fraction, a column's name or a Dataset (a DataFrame is for fit)",
             )
         dataset = table if isinstance(table, Dataset) else opening.open(table)
-        run_id, run = self._run()
-        record = self._begun(run, run_id, columns, dataset.fingerprint)
-        if record is not None and self._is_over(record):
-            return self._kept(run, run_id, columns, record)
-        train, held_out = parted(dataset, validation, self._value("random_seed"))
-        return self._fit_rows(columns, train, held_out, run_id, run, record)
+
+        def train(
+            run_id: str, run: RunStore | None, record: dict[str, Any] | None
+        ) -> Any:
+            first, second = parted(dataset, validation, self._value("random_seed"))
+            return self._fit_rows(columns, first, second, run_id, run, record)
+
+        return self._once(columns, dataset.fingerprint, train)
 
     def _fit(self, dataset: "DataFrame") -> Any:
         from . import _spark
@@ -209,23 +221,37 @@ class BaseEstimator(EstimatorBase[Any]):
         """Refuse callbacks that are none of the framework's."""
         check_callbacks(self._value("callbacks"))
 
-    def _run(self) -> tuple[str, RunStore | None]:
-        store = self._value("store")
-        run_id = self._value("run_id") or new_run_id(self._kind)
-        return run_id, None if store is None else RunStore(Store.of(store), run_id)
-
-    def _begun(
+    def _once(
         self,
-        run: RunStore | None,
-        run_id: str,
         columns: Columns,
         fingerprint: str | None,
+        train: Callable[[str, RunStore | None, dict[str, Any] | None], Any],
+    ) -> Any:
+        """Return the model of a finished run, or what `train(run_id, run, record)` gives.
+
+        That has the run to itself.
+        """
+        store = self._value("store")
+        run_id = self._value("run_id") or new_run_id(self._kind)
+        if store is None:
+            return train(run_id, None, None)
+        run = RunStore(Store.of(store), run_id)
+        record = self._begun(run, columns, fingerprint)
+        if record is None or not self._is_over(record):
+            with run.held():
+                # As it is now that nobody else can change it.
+                record = self._begun(run, columns, fingerprint)
+                if record is None or not self._is_over(record):
+                    return train(run_id, run, record)
+        return self._kept(run, run_id, columns, record)
+
+    def _begun(
+        self, run: RunStore, columns: Columns, fingerprint: str | None
     ) -> dict[str, Any] | None:
         """Return what is known of a run that was begun, checked to be this one."""
-        record = None if run is None else run.record()
+        record = run.record()
         if record is None:
             return None
-        assert run is not None
         now = {**self._identity(columns), "fingerprint": fingerprint}
         differing = [
             f"{name} {record[name]!r}, now {value!r}"
@@ -256,14 +282,9 @@ class BaseEstimator(EstimatorBase[Any]):
         )
 
     def _kept(
-        self,
-        run: RunStore | None,
-        run_id: str,
-        columns: Columns,
-        record: Mapping[str, Any],
+        self, run: RunStore, run_id: str, columns: Columns, record: Mapping[str, Any]
     ) -> Any:
         """Return the model of a finished run."""
-        assert run is not None
         weights = run.read(WEIGHTS)
         if weights is None:
             raise Conflict(
@@ -320,13 +341,15 @@ class BaseEstimator(EstimatorBase[Any]):
         if run is not None:
             run.put_record({**begun, "state": "training"})
         with _checkpoints(task, self._value("gang"), self._value("engine")) as kept:
-            outcome = self._train(kept, self._value("gang").timeout, self._launch)
+            launch = functools.partial(self._launch, run)
+            outcome = self._train(kept, self._value("gang").timeout, launch)
             weights = outcome.weights
             if weights is None:
                 assert kept.run is not None
                 weights = kept.run.read(WEIGHTS)
         assert weights is not None
         if run is not None:
+            run.check_held()
             run.put_record(
                 {
                     **begun,
@@ -337,16 +360,99 @@ class BaseEstimator(EstimatorBase[Any]):
             )
         return self._trained(columns, weights, run_id, outcome.history)
 
+    # -- saved and loaded -----------------------------------------------------------------
+
+    def _given_values(self) -> dict[str, Any]:
+        """Return what the constructor takes to make it again, of values that pickle."""
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        values = {name: self._value(name) for name in names}
+        validation = values["validation"]
+        if not isinstance(validation, float | str | Dataset | None):
+            raise InvalidArgument(
+                f"validation is a {type(validation).__name__}, which is of its session "
+                "alone: save with a fraction, a column's name, a Dataset or None, and set "
+                "a DataFrame when it is loaded, by copy({estimator.validation: df})"
+            )
+        return values
+
+    def _record(self) -> dict[str, Any]:
+        values = self._given_values()
+        engine = values.pop("engine")
+        plain = {name: value for name, value in values.items() if _is_plain(value)}
+        return {"params": plain, "spark": engine is not None}
+
+    def _files(self) -> dict[str, bytes]:
+        values = self._given_values()
+        del values["engine"]
+        code = {name: value for name, value in values.items() if not _is_plain(value)}
+        try:
+            return {_CODE: cloudpickle.dumps(code)}
+        except Exception as error:  # whatever a user's object raises
+            raise InvalidArgument(
+                f"among {', '.join(code)} is what does not pickle: {error}"
+            ) from error
+
+    @classmethod
+    def _values_of(
+        cls, values: dict[str, Any], read: Callable[[str], bytes]
+    ) -> dict[str, Any]:
+        """Return what the constructor takes, of values that were pickled."""
+        return values
+
+    @classmethod
+    def load(
+        cls,
+        path: "str | os.PathLike[str]",
+        *,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Load what `save` saved, which runs code of whoever wrote it: load what you trust.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The folder.
+        storage_options : dict of str to str, optional
+            How storage is reached.
+
+        Returns
+        -------
+        TorchEstimator, KerasEstimator, LightningEstimator
+            As it was saved. One with an `engine` has the active Spark session.
+
+        Raises
+        ------
+        NotFound
+            No estimator is there.
+        InvalidArgument
+            It has an `engine`, and no Spark session is active.
+        """
+        record, read = cls._saved(path, storage_options)
+        values = {**record["params"], **pickle.loads(read(_CODE))}
+        if record["spark"]:
+            from . import _spark
+
+            values["engine"] = _spark.active_session()
+        made: Self = cast(Any, cls)(**cls._values_of(values, read))
+        made._take_uid(record)
+        return made
+
     def _task_environment(self) -> dict[str, str]:
         """Return what the tasks' environment must have."""
         return {}
 
-    def _launch(self, function: Any, task: Any) -> Any:
+    def _launch(self, run: RunStore | None, function: Any, task: Any) -> Any:
         """Run the gang, and return what rank 0 returned."""
         options: GangOptions = self._value("gang")
         engine = self._value("engine")
         where = {} if engine is None else {"engine": engine}
-        with shown(self._value("epochs"), self._value("verbose")) as report:
+        with shown(self._value("epochs"), self._value("verbose")) as show:
+
+            def report(rank: int, value: Any) -> None:
+                if run is not None:
+                    run.check_held()
+                show(rank, value)
+
             results = gang.run(
                 function,
                 (task,),
@@ -359,6 +465,15 @@ class BaseEstimator(EstimatorBase[Any]):
                 **where,
             )
         return results[0]
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether JSON holds a value."""
+    if isinstance(value, list | tuple):
+        return all(_is_plain(one) for one in value)
+    if type(value) is dict:
+        return all(type(name) is str and _is_plain(one) for name, one in value.items())
+    return value is None or type(value) in (bool, int, float, str)
 
 
 @contextlib.contextmanager

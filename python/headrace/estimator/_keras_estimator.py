@@ -11,8 +11,8 @@ from ..dataset import Dataset
 from ..errors import InvalidArgument, Unsupported
 from ._columns import Columns
 from ._estimator import BaseEstimator
-from ._keras_files import from_bytes, loaded_arrays, packed, to_bytes
-from ._keras_model import KerasModel
+from ._keras_files import from_bytes, loaded_arrays, packed, to_bytes, unpacked
+from ._keras_model import FILE, KerasModel
 from ._keras_training import KerasTask, train
 from ._loop import LoopTask
 from ._params import param
@@ -189,6 +189,25 @@ tasks, engine, loader, checkpoint, steps, gang, output_cols : optional
             "loss_weights": self._value("loss_weights"),
             measured: packed(self._value("metrics")),
         }
+
+    def _given_values(self) -> dict[str, Any]:
+        values = super()._given_values()
+        # What the model is compiled with, by its configuration: its file leaves that out.
+        for name in ("optimizer", "loss"):
+            values[name] = packed(self._compiled_value(name))
+        return {**values, "metrics": packed(values["metrics"]), "model": FILE}
+
+    def _files(self) -> dict[str, bytes]:
+        return {**super()._files(), FILE: to_bytes(self._value("model"))}
+
+    @classmethod
+    def _values_of(
+        cls, values: dict[str, Any], read: Callable[[str], bytes]
+    ) -> dict[str, Any]:
+        objects = values["custom_objects"]
+        for name in ("optimizer", "loss", "metrics"):
+            values[name] = unpacked(values[name], objects)
+        return {**values, "model": from_bytes(read(FILE), objects, safe=False)}
 
     def _check_callbacks(self) -> None:
         for place, callback in enumerate(self._value("callbacks")):

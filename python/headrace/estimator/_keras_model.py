@@ -9,9 +9,10 @@ import numpy.typing as npt
 from ._columns import Columns
 from ._model import BaseModel, Predictor
 
-__all__ = ["KerasModel"]
+__all__ = ["FILE", "KerasModel"]
 
-_FILE = "model.keras"
+#: Of what is saved.
+FILE = "model.keras"
 
 
 class KerasPredictor(Predictor):
@@ -94,13 +95,13 @@ class KerasModel(BaseModel):
     def _files(self) -> dict[str, bytes]:
         from ._keras_files import to_bytes
 
-        return {_FILE: to_bytes(self._model)}
+        return {FILE: to_bytes(self._model)}
 
     def _load(self, read: Any, model: Any) -> None:
         from ._keras_files import from_bytes, weights_of
 
         if model is None:
-            self._model = from_bytes(read(_FILE), None, safe=True)
+            self._model = from_bytes(read(FILE), None, safe=True)
             return
-        weights_of(read(_FILE), model)
+        weights_of(read(FILE), model)
         self._model = model

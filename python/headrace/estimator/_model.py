@@ -1,24 +1,19 @@
 """What all trained models share: predictions, a transformer's columns, saving and loading."""
 
 import abc
-import json
 import os
-import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import _native, _validate, opening
-from .._version import __version__
+from .. import opening
 from ..dataset import Dataset
-from ..errors import Conflict, Corrupt, InvalidArgument, NotFound
 from ._columns import Columns
-from ._params import MLReadable, MLWritable, ModelBase, param, value_of
+from ._params import ModelBase, param, value_of
+from ._saving import Saved
 from .callbacks import History
-from .options import Store
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -27,9 +22,6 @@ __all__ = ["BaseModel", "Output", "Predictor"]
 
 #: Of an output: its shape without the batch, and its dtype's name.
 Output = tuple[tuple[int, ...], str]
-
-_FORMAT = 1
-_SAVED = "headrace.json"
 
 
 class Predictor(abc.ABC):
@@ -43,7 +35,7 @@ class Predictor(abc.ABC):
         """Return the outputs of a batch of inputs."""
 
 
-class BaseModel(ModelBase, MLWritable, MLReadable[Any]):
+class BaseModel(ModelBase, Saved):
     """A trained model: a transformer of Spark ML that also works without Spark."""
 
     output_cols = param("output_cols", "columns that transform adds, one an output")
@@ -167,52 +159,11 @@ class BaseModel(ModelBase, MLWritable, MLReadable[Any]):
     # -- saved and loaded -----------------------------------------------------------------
 
     @abc.abstractmethod
-    def _files(self) -> dict[str, bytes]:
-        """Return what holds the model itself, by the names of its files."""
-
-    @abc.abstractmethod
     def _load(self, read: Any, model: Any) -> None:
         """Take the model out of what `read(name)` gives, or weights for a given one."""
 
-    def save(
-        self,
-        uri: "str | os.PathLike[str]",
-        *,
-        overwrite: bool = False,
-        storage_options: Mapping[str, str] | None = None,
-    ) -> None:
-        """Save to a folder, on any storage that `headrace.open` reads.
-
-        Parameters
-        ----------
-        uri : str or PathLike
-            The folder.
-        overwrite : bool, optional
-            Take the place of a model that is there.
-        storage_options : dict of str to str, optional
-            How storage is reached.
-
-        Raises
-        ------
-        Conflict
-            Something is there, and `overwrite` is False.
-        """
-        place = Store(uri, storage_options or {})  # type: ignore[arg-type]
-        folder = _native.ObjectFolder.open(place.uri, dict(place.storage_options))
-        there = [name for name, _ in folder.list("")]
-        if there and not _validate.boolean("overwrite", overwrite):
-            raise Conflict(
-                f"{folder.display} holds {len(there)} files already: save elsewhere, or "
-                "pass overwrite=True"
-            )
-        values = {
-            name: value_of(self, name)
-            for name in ("output_cols", "batch_size", "vectors")
-        }
-        saved = {
-            "format": _FORMAT,
-            "headrace": __version__,
-            "class": type(self).__name__,
+    def _record(self) -> dict[str, Any]:
+        return {
             "inputs": self._columns.inputs,
             "groups": self._columns.groups,
             "labels": self._columns.labels,
@@ -221,27 +172,11 @@ class BaseModel(ModelBase, MLWritable, MLReadable[Any]):
             "dtype": self._dtype,
             "run_id": self._run_id,
             "history": self._history,
-            "params": values,
+            "params": {
+                name: value_of(self, name)
+                for name in ("output_cols", "batch_size", "vectors")
+            },
         }
-        for name, content in self._files().items():
-            folder.put(name, content)
-        folder.put("metadata/part-00000", self._spark_metadata().encode())
-        folder.put(_SAVED, json.dumps(saved).encode())
-
-    def _spark_metadata(self) -> str:
-        """Return the line by which Spark ML finds the class of a saved stage."""
-        return json.dumps(
-            {
-                "class": f"{type(self).__module__}.{type(self).__name__}",
-                "timestamp": int(time.time() * 1000),
-                "sparkVersion": "",
-                "uid": getattr(
-                    self, "uid", f"{type(self).__name__}_{uuid.uuid4().hex[:12]}"
-                ),
-                "paramMap": {},
-                "defaultParamMap": {},
-            }
-        )
 
     @classmethod
     def load(
@@ -272,22 +207,7 @@ class BaseModel(ModelBase, MLWritable, MLReadable[Any]):
         NotFound
             No model is there.
         """
-        place = Store(path, storage_options or {})  # type: ignore[arg-type]
-        folder = _native.ObjectFolder.open(place.uri, dict(place.storage_options))
-        try:
-            saved = json.loads(folder.read(_SAVED))
-        except NotFound:
-            raise NotFound(
-                f"{folder.display} holds no saved model: expected a folder that "
-                f"{cls.__name__}.save wrote"
-            ) from None
-        except ValueError:
-            raise Corrupt(f"{folder.display}/{_SAVED} is no JSON: save again") from None
-        if saved["format"] != _FORMAT or saved["class"] != cls.__name__:
-            raise InvalidArgument(
-                f"{folder.display} holds a {saved['class']} of format {saved['format']}: "
-                f"expected a {cls.__name__} of format {_FORMAT}"
-            )
+        saved, read = cls._saved(path, storage_options)
         shapes = saved["shapes"]
         columns = Columns(
             tuple(tuple(names) for names in saved["inputs"]),
@@ -306,21 +226,9 @@ class BaseModel(ModelBase, MLWritable, MLReadable[Any]):
             history=saved["history"],
         )
         made._set(**saved["params"])
-        made._load(folder.read, model)
+        made._take_uid(saved)
+        made._load(read, model)
         return made
-
-    def write(self) -> Any:
-        """Return Spark ML's writer, which `PipelineModel.save` asks for."""
-        from . import _spark
-
-        return _spark.Writer(self)
-
-    @classmethod
-    def read(cls) -> Any:
-        """Return Spark ML's reader."""
-        from . import _spark
-
-        return _spark.Reader(cls)
 
 
 def in_batches(

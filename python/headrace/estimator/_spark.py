@@ -23,13 +23,15 @@ from ..dataset import Dataset
 from ..errors import Conflict, InvalidArgument, NotFound
 from ..spark import convert
 from ._columns import Columns, parted
-from ._model import BaseModel, Output, Predictor, in_batches
+from ._model import Output, Predictor, in_batches
+from ._saving import Saved
 from .options import Store
 
 if TYPE_CHECKING:
     from ._estimator import BaseEstimator
+    from ._store import RunStore
 
-__all__ = ["Reader", "Writer", "fit", "transform"]
+__all__ = ["Reader", "Writer", "active_session", "fit", "resolved", "transform"]
 
 # What hr.spark.convert takes.
 _CONVERTED = ("float32", "float64")
@@ -47,26 +49,26 @@ def fit(estimator: "BaseEstimator", df: DataFrame) -> Any:
             "a fraction, a column's name, a DataFrame or a Dataset",
         )
     _check_columns(df, [*columns.names, *_column_of(validation)])
-    run_id, run = estimator._run()
-    record = estimator._begun(run, run_id, columns, None)
-    if record is not None and estimator._is_over(record):
-        return estimator._kept(run, run_id, columns, record)
-    with contextlib.ExitStack() as tables:
-        rows = _Rows(estimator, columns, tables)
-        if record is None:
-            train = rows.converted(df, _column_of(validation))
-            held_out: Any = validation
-            if isinstance(validation, _frame_types(df)):
-                held_out = rows.converted(cast(DataFrame, validation), [])
-        else:
-            train, *others = rows.of_record(record, run_id)
-            held_out = others[0] if others else validation
-        first, second = parted(train, held_out, estimator._value("random_seed"))
-        model = estimator._fit_rows(
-            columns, first, second, run_id, run, record, data={"tables": rows.tables}
-        )
-        rows.release()
-    return model
+
+    def train(run_id: str, run: "RunStore | None", record: dict[str, Any] | None) -> Any:
+        with contextlib.ExitStack() as tables:
+            rows = _Rows(estimator, columns, tables)
+            if record is None:
+                given = rows.converted(df, _column_of(validation))
+                held_out: Any = validation
+                if isinstance(validation, _frame_types(df)):
+                    held_out = rows.converted(cast(DataFrame, validation), [])
+            else:
+                given, *others = rows.of_record(record, run_id)
+                held_out = others[0] if others else validation
+            first, second = parted(given, held_out, estimator._value("random_seed"))
+            model = estimator._fit_rows(
+                columns, first, second, run_id, run, record, data={"tables": rows.tables}
+            )
+            rows.release()
+        return model
+
+    return estimator._once(columns, None, train)
 
 
 def _frame_types(df: DataFrame) -> tuple[type, ...]:
@@ -342,30 +344,41 @@ def _arrow(values: npt.NDArray[Any]) -> pa.Array:
 
 
 class Writer(MLWriter):
-    """Saves a model as a stage of a pipeline."""
+    """Saves a stage of a pipeline."""
 
-    def __init__(self, model: BaseModel) -> None:
+    def __init__(self, stage: Saved) -> None:
         super().__init__()
-        self._model = model
+        self._stage = stage
 
     def save(self, path: str) -> None:
         """Save to a path, as Hadoop would take it."""
-        self._model.save(_resolved(path), overwrite=self.shouldOverwrite)
+        self._stage.save(path, overwrite=self.shouldOverwrite)
 
 
 class Reader(MLReader[Any]):
     """Loads a stage of a pipeline."""
 
-    def __init__(self, of: type[BaseModel]) -> None:
+    def __init__(self, of: type[Saved]) -> None:
         super().__init__()
         self._of = of
 
     def load(self, path: str) -> Any:
         """Load from a path, as Hadoop would take it."""
-        return self._of.load(_resolved(path))
+        return self._of.load(path)
 
 
-def _resolved(path: str) -> str:
+def active_session() -> SparkSession:
+    """Return the session in which a stage is loaded."""
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise InvalidArgument(
+            "the estimator was saved with an engine, and no Spark session is active: start "
+            "one, and load again"
+        )
+    return session
+
+
+def resolved(path: str) -> str:
     """Return a path without a scheme as Hadoop has it: on its default filesystem."""
     if path.startswith("file:/"):
         return "/" + path.removeprefix("file:").lstrip("/")

@@ -1,18 +1,25 @@
 """Runs in a store: docs/format/run-store.md has the files."""
 
+import contextlib
 import json
+import logging
+import os
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from .. import _native, _validate
-from ..errors import Corrupt, NotFound, Unsupported
+from .._leases import Leases
+from ..errors import Conflict, Corrupt, NotFound, Unsupported
 from .options import Store
 
 __all__ = ["RunStore", "new_run_id"]
 
 _FORMAT = 1
+_log = logging.getLogger("headrace.estimator")
+_leases = Leases("headrace-runs", lambda: _native.LEASE_HEARTBEAT_MS / 1000, _log)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -39,6 +46,7 @@ class RunStore:
         self._store = store
         self._run_id = check_run_id(run_id)
         self._folder: _native.ObjectFolder | None = None
+        self._lease: _RunLease | None = None
 
     @property
     def place(self) -> str:
@@ -92,6 +100,38 @@ class RunStore:
         text = json.dumps({"format": _FORMAT, **record}, indent=1)
         self.put("run.json", text.encode())
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the run to this process alone.
+
+        Raises
+        ------
+        Conflict
+            Another one has it; the message says who.
+        """
+        uri = f"{self._store.uri.rstrip('/')}/runs/{self._run_id}"
+        options = dict(self._store.storage_options)
+        try:
+            native = _native.ExclusiveLease.take(uri, options)
+        except Conflict as error:
+            raise Conflict(f"{error}. Or take another run_id") from None
+        self._lease = lease = _RunLease(native)
+        _leases.add(lease)
+        try:
+            yield
+        finally:
+            self._lease = None
+            try:
+                lease.release()
+            except Exception as error:  # it is over after a while, or with this process
+                _leases.forget(lease)
+                _log.warning("%s was not released: %s", self.place, error)
+
+    def check_held(self) -> None:
+        """Raise the Conflict by which others have the run, if they have."""
+        if self._lease is not None and self._lease.lost is not None:
+            raise self._lease.lost
+
     def _path(self, name: str) -> str:
         return f"runs/{self._run_id}/{name}"
 
@@ -108,3 +148,30 @@ class RunStore:
     def __setstate__(self, state: tuple[Store, str]) -> None:
         self._store, self._run_id = state
         self._folder = None
+        self._lease = None
+
+
+class _RunLease:
+    """A run in the hands of this process."""
+
+    def __init__(self, native: _native.ExclusiveLease) -> None:
+        self._native = native
+        self._pid = os.getpid()
+        self.lost: Conflict | None = None
+
+    @property
+    def uri(self) -> str:
+        return self._native.display
+
+    def renew(self) -> None:
+        if self._pid == os.getpid():
+            try:
+                self._native.renew()
+            except Conflict as error:
+                self.lost = error
+                raise
+
+    def release(self) -> None:
+        if self._pid == os.getpid():
+            self._native.release()
+            _leases.forget(self)
