@@ -263,3 +263,16 @@ def test_importing_the_estimators_imports_no_framework() -> None:
     )
     assert done.stdout.strip() == "[]", done.stderr
     assert hr.estimator.__all__ == sorted(hr.estimator.__all__)
+
+
+@pytest.mark.parametrize(
+    ("uri", "below"),
+    [
+        ("/runs?a=b/", "/runs?a=b/data"),
+        ("s3://bucket/runs/", "s3://bucket/runs/data"),
+        ("s3://bucket/r?region=x&scheme=http", "s3://bucket/r/data?region=x&scheme=http"),
+        ("s3://bucket/what?/r?", "s3://bucket/what?/r?/data"),
+    ],
+)
+def test_what_lies_in_a_store_is_before_its_query(uri: str, below: str) -> None:
+    assert Store(uri)._below("data") == below

@@ -295,3 +295,18 @@ def test_the_store_of_a_run_is_whole_objects(server, uri):
     again.remove("checkpoint")
     assert run.read("checkpoint") is None
     run.remove("run.json")
+    with run.held():
+        with pytest.raises(hr.errors.Conflict, match=r"runs/a-run is in use by process"):
+            again.held().__enter__()
+        run._lease.renew()
+        (lease,) = (name for name, _ in run._open().list("runs/a-run"))
+        assert lease.startswith("runs/a-run/leases/")
+        # Another host's, as young as the storage's clock says.
+        theirs = {**json.loads(run._open().read(lease)), "host": "elsewhere"}
+        run._open().put("runs/a-run/leases/0.json", json.dumps(theirs).encode())
+        with pytest.raises(hr.errors.Conflict, match="of host elsewhere"):
+            run._lease.renew()
+    run.remove("leases/0.json")
+    with again.held():
+        pass
+    assert run._open().list("runs/a-run") == []

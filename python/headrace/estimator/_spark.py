@@ -120,9 +120,7 @@ class _Rows:
         try:
             converter = convert(
                 chosen,
-                cache_dir=None
-                if self._store is None
-                else _below(self._store.uri, "data"),
+                cache_dir=None if self._store is None else self._store._below("data"),
                 dtype=dtype if dtype in _CONVERTED else None,
                 keep=self._keep,
                 storage_options=self._storage_options,
@@ -166,17 +164,11 @@ class _Rows:
         if not self._kept:
             return
         assert self._store is not None
-        cache = _native.TableCache.open(
-            _below(self._store.uri, "data"), self._storage_options
-        )
+        cache = _native.TableCache.open(self._store._below("data"), self._storage_options)
         self._stack.close()
         for directory in self._kept:
             with contextlib.suppress(Conflict, NotFound):  # others use it
                 cache.remove(directory, force=False)
-
-
-def _below(uri: str, name: str) -> str:
-    return f"{uri.rstrip('/')}/{name}"
 
 
 def _last(uri: str) -> str:

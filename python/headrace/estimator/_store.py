@@ -109,7 +109,7 @@ class RunStore:
         Conflict
             Another one has it; the message says who.
         """
-        uri = f"{self._store.uri.rstrip('/')}/runs/{self._run_id}"
+        uri = self._store._below(f"runs/{self._run_id}")
         options = dict(self._store.storage_options)
         try:
             native = _native.ExclusiveLease.take(uri, options)

@@ -1,6 +1,7 @@
 """What an estimator may be told beyond the model: groups of options, each a value."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = [
     "Store",
 ]
 
+_QUERY = re.compile(r"\?[A-Za-z0-9_-]+=[^?]*$")
 _FLOATS = ("float32", "float64", "bfloat16", "float16")
 
 
@@ -175,6 +177,12 @@ class Store:
         object.__setattr__(self, "uri", uri)
         options = _validate.text_mapping("storage_options", self.storage_options)
         object.__setattr__(self, "storage_options", options)
+
+    def _below(self, name: str) -> str:
+        """Return the URI of what lies in it: options in its query stay at the end."""
+        query = _QUERY.search(self.uri) if "://" in self.uri else None
+        end = len(self.uri) if query is None else query.start()
+        return f"{self.uri[:end].rstrip('/')}/{name}{self.uri[end:]}"
 
     @classmethod
     def of(cls, store: "str | os.PathLike[str] | Store") -> "Store":
