@@ -141,6 +141,60 @@ def test_a_task_without_memory_fails_the_gang() -> None:
     assert isinstance(failed(task).__cause__, MemoryError)
 
 
+@contextlib.contextmanager
+def memory_limit(limit_bytes: int) -> Iterator[Path]:
+    """A memory cgroup below this process' own: beyond the limit the kernel kills."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, own = line.split(":", 2)
+        if controllers not in ("memory", ""):
+            continue
+        # Of version 1 the controller has a hierarchy of its own, of version 2 all share one.
+        root = Path("/sys/fs/cgroup") / controllers
+        limit = "memory.limit_in_bytes" if controllers else "memory.max"
+        swap = "memory.memsw.limit_in_bytes" if controllers else "memory.swap.max"
+        folder = root / own.lstrip("/") / f"headrace-test-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        try:
+            if (folder / limit).exists():
+                (folder / limit).write_text(str(limit_bytes))
+                if (folder / swap).exists():
+                    (folder / swap).write_text(str(limit_bytes if controllers else 0))
+                yield folder
+                return
+        finally:
+            folder.rmdir()
+    pytest.skip("the kernel lets this process make no memory cgroup")
+
+
+@pytest.mark.long
+def test_a_task_that_the_kernel_kills_for_want_of_memory_fails_the_gang() -> None:
+    with memory_limit(200 << 20) as folder:
+        place = os.fspath(folder)
+
+        def task() -> int:
+            ctx = hr.gang.context()
+            ctx.barrier()
+            if ctx.rank == 1 and ctx.attempt == 0:
+                with open(f"{place}/cgroup.procs", "w") as members:
+                    members.write(str(os.getpid()))
+                return len(b"x" * (400 << 20))
+            ctx.barrier()
+            return ctx.attempt
+
+        told = "rank 1 of 2 was killed by SIGKILL (by the kernel, perhaps, for want of memory)"
+        assert told in str(failed(task, tasks=2))
+        (counts,) = (
+            (folder / name).read_text()
+            for name in ("memory.oom_control", "memory.events")
+            if (folder / name).exists()
+        )
+        assert "oom_kill 1" in counts.splitlines()
+        assert hr.gang.run(task, tasks=2, max_restarts=1) == [1, 1]
+
+
 def test_a_barrier_names_who_did_not_come() -> None:
     def task() -> None:
         ctx = hr.gang.context()
@@ -410,10 +464,11 @@ def test_a_gang_runs_in_a_thread_and_beside_others() -> None:
         assert [run.result() for run in runs] == [[1, 1], [11, 11], [21, 21]]
 
 
-def test_many_gangs_leave_nothing() -> None:
-    def children() -> str:
-        return Path("/proc/self/task", str(os.getpid()), "children").read_text()
+def children() -> str:
+    return Path("/proc/self/task", str(os.getpid()), "children").read_text()
 
+
+def test_many_gangs_leave_nothing() -> None:
     command = ["true"]
     native = hr.gang._run._native
     before = children()
@@ -425,6 +480,59 @@ def test_many_gangs_leave_nothing() -> None:
                 on_output=print, on_report=print, on_restart=print,
             )  # fmt: skip
     assert children() == before
+
+
+@pytest.mark.long
+def test_many_gangs_of_functions_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gangs that return, raise, and are killed, one after the other in one process."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    ends = [
+        lambda: None,
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        lambda: None,
+        lambda: 1 // 0,
+    ]
+
+    def task(end: Any) -> None:
+        ctx = hr.gang.context()
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        address = os.environ["HEADRACE_GANG"]
+        assert address in Path("/proc/net/unix").read_text()
+        ctx.report((address, os.getpid(), os.getppid(), child.pid))
+        ctx.barrier()
+        if ctx.rank == 1:
+            end()
+
+    said: list[Any] = []
+    before = children()
+
+    def many(gangs: int) -> None:
+        for gang in range(gangs):
+            end = ends[gang % len(ends)]
+            context = (
+                contextlib.nullcontext()
+                if gang % 2 == 0
+                else pytest.raises(hr.errors.PeerFailed)
+            )
+            with context:
+                hr.gang.run(
+                    task, [end], tasks=2, on_report=lambda _, value: said.append(value)
+                )
+
+    many(len(ends))  # what is made once
+    with nothing_left():
+        many(100)
+    assert children() == before
+    assert len(said) == 2 * (100 + len(ends))
+    pids = [pid for _, *pids in said for pid in pids]
+    assert [pid for pid in pids if not gone(pid)] == []
+    # Sockets where ranks meet have no file, but a name; other ports end with processes.
+    names = Path("/proc/net/unix").read_text()
+    assert [address for address, *_ in said if address in names] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_prints_accelerators_as_sparks_scripts_do(gpus: Path) -> None:
