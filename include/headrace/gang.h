@@ -145,6 +145,12 @@ class GangContext {
   /// gang. `by_peer`: it fails because another has, whose reason is the better one.
   Status Raise(std::string_view line, std::string_view value, bool by_peer);
 
+  /// Says that the interpreter runs that runs the task. Once called, the task has failed
+  /// when it is not called again for the gang's timeout, and at least 30 s: heartbeats go
+  /// on where a call keeps the interpreter's lock for ever. Count on 30 s between two
+  /// calls.
+  void Alive();
+
  private:
   struct Impl;
   explicit GangContext(std::unique_ptr<Impl> impl);

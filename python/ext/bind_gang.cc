@@ -237,7 +237,8 @@ void BindContext(nb::module_& m) {
             const std::string_view view = View(value);
             Released([&] { return self.Raise(line, view, by_peer); });
           },
-          nb::arg("line"), nb::arg("value"), nb::kw_only(), nb::arg("by_peer"));
+          nb::arg("line"), nb::arg("value"), nb::kw_only(), nb::arg("by_peer"))
+      .def("alive", &GangContext::Alive);
 }
 
 }  // namespace

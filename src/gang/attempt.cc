@@ -289,6 +289,11 @@ Status Attempt::OnFrame(Connection* connection, const Frame& frame) {
       task.raised = true;
       return Status::OK();
     }
+    case FrameType::kHung:
+      Fail(Failure::kSilent, rank,
+           "has run no Python for " + Seconds(static_cast<int64_t>(reader.Number())) +
+               ", as if a call held the GIL for ever");
+      return Status::OK();
     default:
       return Status::OK();
   }

@@ -3,7 +3,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -26,6 +28,9 @@ using gang::Operation;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kSliceMs = 50;
+// How long an interpreter may not run at least: calls that hold its lock may take a
+// while.
+constexpr int64_t kHungMsMin = 30'000;
 // The launcher ends a wait that is over. This is how much later a task does so itself.
 constexpr std::chrono::seconds kMargin(30);
 
@@ -47,6 +52,10 @@ struct GangContext::Impl {
   std::mutex operation_mutex = {};
   gang::FrameBuffer frames = {};
   uint64_t sequence = 0;
+
+  // `Alive` was called since the last heartbeat; and ever.
+  std::atomic<bool> alive = false;
+  std::atomic<bool> watched = false;
 
   std::jthread heart = {};
 
@@ -98,8 +107,19 @@ struct GangContext::Impl {
       std::unique_lock lock(mutex);
       const std::chrono::milliseconds every(place.heartbeat_ms);
       const std::string beat = FrameWriter(FrameType::kHeartbeat).Finish();
+      const int64_t hung_ms = std::max(place.timeout_ms, kHungMsMin);
+      // Counted in heartbeats: while this process stands still, nobody is missed.
+      int64_t silent_ms = 0;
       while (!wake.wait_for(lock, stop, every, [&] { return stop.stop_requested(); })) {
-        if (!Send(beat).ok()) return;
+        silent_ms = !watched || alive.exchange(false) ? 0 : silent_ms + every.count();
+        const bool hung = silent_ms >= hung_ms;
+        if (!Send(hung ? FrameWriter(FrameType::kHung)
+                             .Number(static_cast<uint64_t>(silent_ms))
+                             .Finish()
+                       : beat)
+                 .ok()) {
+          return;
+        }
       }
     });
   }
@@ -223,6 +243,11 @@ Status GangContext::Raise(std::string_view line, std::string_view value, bool by
                          .Bytes(line)
                          .Bytes(value)
                          .Finish());
+}
+
+void GangContext::Alive() {
+  impl_->alive = true;
+  impl_->watched = true;
 }
 
 }  // namespace headrace

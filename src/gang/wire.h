@@ -26,6 +26,7 @@ enum class FrameType : uint8_t {
   kReport,     ///< bytes value
   kReturn,     ///< bytes value
   kRaise,      ///< u64 by_peer, bytes line, bytes value
+  kHung,       ///< u64 milliseconds since `GangContext::Alive` was called
   // To a task.
   kWelcome,    ///< u64 has a payload, bytes payload
   kRefused,    ///< u64 kind, bytes message

@@ -195,6 +195,21 @@ def test_a_task_that_the_kernel_kills_for_want_of_memory_fails_the_gang() -> Non
         assert hr.gang.run(task, tasks=2, max_restarts=1) == [1, 1]
 
 
+@pytest.mark.long
+def test_a_task_whose_interpreter_hangs_fails_the_gang() -> None:
+    def task() -> None:
+        import ctypes
+
+        ctx = hr.gang.context()
+        ctx.barrier()
+        if ctx.rank == 1:
+            ctypes.PyDLL(None).pause()  # type: ignore[arg-type]  # with the GIL held
+
+    assert "rank 1 of 2 has run no Python for 30 s" in str(
+        failed(task, tasks=2, timeout=20)
+    )
+
+
 def test_a_barrier_names_who_did_not_come() -> None:
     def task() -> None:
         ctx = hr.gang.context()

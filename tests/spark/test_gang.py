@@ -446,6 +446,23 @@ def test_a_driver_is_killed(tmp_path):
 
 
 @pytest.mark.long
+def test_a_task_whose_interpreter_hangs_fails_the_gang(run):
+    def task():
+        import ctypes
+
+        ctx = hr.gang.context()
+        ctx.report(os.getpid())
+        ctx.barrier()
+        if ctx.rank == 1:
+            ctypes.PyDLL(None).pause()  # with the GIL held
+
+    pids: list[int] = []
+    error = failed(run, task, timeout=20, on_report=lambda _, pid: pids.append(pid))
+    assert "rank 1 of 2 has run no Python for 30 s" in str(error)
+    wait_until_gone(pids)
+
+
+@pytest.mark.long
 def test_a_task_that_is_stopped_fails_the_gang(run):
     def task():
         ctx = hr.gang.context()

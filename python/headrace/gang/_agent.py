@@ -49,6 +49,12 @@ _GRACE_SECONDS = 1.0
 _RETURNED_GRACE_SECONDS = 5.0
 #: How long a task may be stopped (SIGSTOP).
 _STOPPED_SECONDS = 30.0
+#: How long a task may run no Python, however short the gang's timeout is: calls that hold
+#: the GIL may take a while.
+_SILENT_SECONDS_MIN = 30.0
+#: What one look at the clock adds to that at most: a task need not be heard of while this
+#: process stands still itself.
+_LOOK_SECONDS_MAX = 1.0
 #: How long another agent may take to hear of a failure.
 _ANSWER_SECONDS = 5.0
 #: How many others an agent speaks to at once.
@@ -152,6 +158,8 @@ class _Agent:
         self._all_returned_at: float | None = None
         self._joined = False
         self._stopped_at: float | None = None
+        self._silent_seconds = 0.0
+        self._looked_at = time.monotonic()
         self._ended = False
         self._others: list[Address] = []
         # What other threads have for the loop, which a byte to `_wake` interrupts.
@@ -274,6 +282,7 @@ class _Agent:
         except (EOFError, OSError):
             self._forget(self._channel)
             return
+        self._silent_seconds = 0.0
         if kind == "join":
             self._joined = True
             self._reply(self._place, self._given.payload)
@@ -407,6 +416,14 @@ class _Agent:
         if self._stopped_at is not None and now >= self._stopped_at + _STOPPED_SECONDS:
             stopped = f"{now - self._stopped_at:.0f} s"
             self._fail(Cause.SILENT, f"has been stopped (SIGSTOP) for {stopped}")
+        self._silent_seconds += min(now - self._looked_at, _LOOK_SECONDS_MAX)
+        self._looked_at = now
+        limit = max(self._given.timeout_ms / 1000, _SILENT_SECONDS_MIN)
+        if self._joined and not self._ended and self._silent_seconds >= limit:
+            text = (
+                f"has run no Python for {limit:g} s, as if a call held the GIL for ever"
+            )
+            self._fail(Cause.SILENT, text)
 
     def _is_over(self) -> bool:
         now = time.monotonic()

@@ -59,6 +59,9 @@ class AgentChannel:
     def report(self, value: bytes, /) -> None:
         self._send("report", value)
 
+    def alive(self) -> None:
+        self._send("alive")
+
     def return_value(self, value: bytes, /) -> None:
         self._send("return", value)
 

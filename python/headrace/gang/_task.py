@@ -1,7 +1,10 @@
 """What runs in a task of a gang of a function."""
 
+import contextlib
 import pickle
 import sys
+import threading
+import time
 
 import cloudpickle
 
@@ -18,6 +21,9 @@ START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from headrace.gang._task import main; main(*map(int, sys.argv[2:]))"
 )
+
+#: How often a task says that its interpreter runs.
+_ALIVE_SECONDS = 2.0
 
 
 def main(descriptor: int | None = None) -> None:
@@ -41,6 +47,9 @@ def main(descriptor: int | None = None) -> None:
     channel = context()._channel
     assert isinstance(channel, TaskChannel)
     assert channel.payload is not None
+    threading.Thread(
+        target=_say_alive, args=(channel,), name="headrace-alive", daemon=True
+    ).start()
     try:
         fn, args, kwargs = pickle.loads(channel.payload)
         result = cloudpickle.dumps(fn(*args, **kwargs))
@@ -52,3 +61,11 @@ def main(descriptor: int | None = None) -> None:
         channel.raise_exception(report[1], pickle.dumps(report), by_peer=by_peer)
         sys.exit(1)
     channel.return_value(result)
+
+
+def _say_alive(channel: TaskChannel) -> None:
+    """Be heard of, as long as Python runs in this process."""
+    with contextlib.suppress(PeerFailed):
+        while True:
+            channel.alive()
+            time.sleep(_ALIVE_SECONDS)
