@@ -169,6 +169,7 @@ def test_outputs_are_vectors_arrays_and_integers(
 
 
 # pyspark leaves its pool of threads to the garbage collector.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:unclosed running multiprocessing:ResourceWarning")
 def test_a_cross_validator_chooses_among_parameters(
     df: DataFrame, tmp_path: Path
