@@ -107,9 +107,8 @@ Status Metastore::Call(const std::string& what, const Act& act) const {
   for (const Host& host : hosts_) {
     bool connected = false;
     try {
-      const auto config = std::make_shared<at::TConfiguration>(
-          kMessageBytesMax, kMessageBytesMax,
-          at::TConfiguration::DEFAULT_RECURSION_DEPTH);
+      const auto config =
+          std::make_shared<at::TConfiguration>(kMessageBytesMax, kMessageBytesMax);
       const auto socket = std::make_shared<SocketTransport>(
           host.name, host.port,
           SocketTransport::Timeouts{Milliseconds(timeouts_.connect_s),
