@@ -41,9 +41,8 @@ Status WriteAll(arrow::RecordBatchReader* data, const WriteOptions& options,
 
 Result<TablePlace> TablePlace::Of(const std::string& uri, const WriteOptions& options) {
   TablePlace place;
-  ARROW_ASSIGN_OR_RAISE(place.storage, storage::Storage::FromUri(
+  ARROW_ASSIGN_OR_RAISE(place.storage, storage::Storage::OfFolder(
                                            uri, options.storage_options, &place.root));
-  while (place.root.size() > 1 && place.root.ends_with('/')) place.root.pop_back();
   return place;
 }
 

@@ -43,8 +43,7 @@ Result<std::shared_ptr<ObjectFolder>> ObjectFolder::Open(
     const std::string& uri, const std::map<std::string, std::string>& storage_options) {
   auto impl = std::make_unique<Impl>();
   ARROW_ASSIGN_OR_RAISE(impl->storage,
-                        storage::Storage::FromUri(uri, storage_options, &impl->path));
-  while (impl->path.size() > 1 && impl->path.ends_with('/')) impl->path.pop_back();
+                        storage::Storage::OfFolder(uri, storage_options, &impl->path));
   return std::shared_ptr<ObjectFolder>(new ObjectFolder(std::move(impl)));
 }
 

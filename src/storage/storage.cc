@@ -170,6 +170,14 @@ Result<std::shared_ptr<Storage>> Storage::FromUri(const std::string& uri,
   return std::make_shared<Storage>(*std::move(system), secrets);
 }
 
+Result<std::shared_ptr<Storage>> Storage::OfFolder(
+    const std::string& uri, const std::map<std::string, std::string>& options,
+    std::string* path) {
+  ARROW_ASSIGN_OR_RAISE(auto storage, FromUri(uri, options, path));
+  while (path->size() > 1 && path->ends_with('/')) path->pop_back();
+  return storage;
+}
+
 Storage::Storage(System system, std::vector<std::string> secrets)
     : filesystem_(std::move(system.filesystem)),
       display_prefix_(std::move(system.display_prefix)),

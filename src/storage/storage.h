@@ -51,6 +51,11 @@ class Storage {
       const std::string& uri, const std::map<std::string, std::string>& options,
       std::string* path);
 
+  /// The same of a folder: `path` ends with no slash.
+  static Result<std::shared_ptr<Storage>> OfFolder(
+      const std::string& uri, const std::map<std::string, std::string>& options,
+      std::string* path);
+
   /// `secrets` never appear in messages.
   Storage(System system, std::vector<std::string> secrets);
 

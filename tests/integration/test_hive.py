@@ -25,8 +25,6 @@ import servers
 
 HERE = Path(__file__).parent
 JARS = Path(sysconfig.get_path("purelib")) / "pyspark/jars"
-# For programs that live for a minute.
-QUICK = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
 TABLES = [
     "CREATE DATABASE prod",
@@ -67,7 +65,7 @@ class Spark:
                 env={
                     **os.environ,
                     "SPARK_LOCAL_IP": "127.0.0.1",
-                    "JAVA_TOOL_OPTIONS": " ".join(QUICK),
+                    "JAVA_TOOL_OPTIONS": " ".join(servers.QUICK_JVM),
                 },
             )  # fmt: skip
         if self._answer() != "ready\n":
@@ -111,7 +109,16 @@ def running(folder: Path) -> Iterator[Metastore]:
     assert shutil.which("java"), "java is not installed; to install it: tools/setup.sh"
     (port,) = servers.free_ports(1)
     process = servers.start_process(
-        ["java", *QUICK, "-Xmx512m", "-cp", f"{JARS}/*", HERE / "Hms.java", port, folder],
+        [
+            "java",
+            *servers.QUICK_JVM,
+            "-Xmx512m",
+            "-cp",
+            f"{JARS}/*",
+            HERE / "Hms.java",
+            port,
+            folder,
+        ],
         folder,
     )
 

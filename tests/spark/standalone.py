@@ -24,7 +24,7 @@ def start(
         folder,
         SPARK_LOCAL_IP=host,
         SPARK_DAEMON_MEMORY="512m",
-        SPARK_DAEMON_JAVA_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        SPARK_DAEMON_JAVA_OPTS=" ".join(servers.QUICK_JVM),
         PYTHONPATH=str(Path(__file__).parent),
         **environment,
     )  # fmt: skip

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_text.h"
 #include "storage/http_put.h"
 #include "storage/signature.h"
 #include "storage/system.h"
@@ -40,10 +41,7 @@ Result<std::string> SelfSigned(const std::string& key_file) {
       {"scope", "https://www.googleapis.com/auth/devstorage.read_write"},
       {"iat", now},
       {"exp", now + kTokenSeconds}};
-  using nlohmann::json;
-  return SignedToken(header.dump(-1, ' ', false, json::error_handler_t::replace),
-                     claims.dump(-1, ' ', false, json::error_handler_t::replace),
-                     text("private_key"));
+  return SignedToken(base::JsonText(header), base::JsonText(claims), text("private_key"));
 }
 
 // An upload in two parts, name and bytes: of Google's ways the one that emulators, too,
@@ -65,9 +63,9 @@ Result<HttpRequest> Upload(const arrow::fs::GcsOptions& gcs,
       .headers = {"Content-Type: multipart/related; boundary=" + boundary},
       .body = "--" + boundary +
               "\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n" +
-              name.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
-              "\r\n--" + boundary + "\r\nContent-Type: application/octet-stream\r\n\r\n" +
-              std::string(bytes) + "\r\n--" + boundary + "--\r\n"};
+              base::JsonText(name) + "\r\n--" + boundary +
+              "\r\nContent-Type: application/octet-stream\r\n\r\n" + std::string(bytes) +
+              "\r\n--" + boundary + "--\r\n"};
   std::string token = credentials.access_token;
   if (!credentials.service_account_json.empty()) {
     ARROW_ASSIGN_OR_RAISE(token, SelfSigned(credentials.service_account_json));

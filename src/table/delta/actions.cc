@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_text.h"
 #include "table/delta/json_depth.h"
 #include "table/percent.h"
 
@@ -76,8 +77,7 @@ std::vector<std::string> List(const json& from, const char* name) {
 
 std::string Json(const json& from, const char* name) {
   const json* found = Find(from, name);
-  return found != nullptr ? found->dump(-1, ' ', false, json::error_handler_t::replace)
-                          : "";
+  return found != nullptr ? base::JsonText(*found) : "";
 }
 
 std::optional<DeletionVector> VectorOf(const json& action) {
@@ -197,7 +197,7 @@ ordered_json VectorJson(const DeletionVector& vector) {
 
 std::string Line(const char* name, ordered_json action) {
   const ordered_json line = {{name, std::move(action)}};
-  return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return base::JsonText(line) + "\n";
 }
 
 std::string KeyOf(const std::string& path, const std::optional<DeletionVector>& vector) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
 #include "base/one_line.h"
 #include "table/percent.h"
 
@@ -125,7 +126,7 @@ std::string StatsText(const Struct& add, int64_t row) {
   if (!text.empty()) return text;
   const ordered_json parsed = StatJson(add.Member("stats_parsed"), row);
   if (!parsed.is_object()) return "";
-  return parsed.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return base::JsonText(parsed);
 }
 
 /// The members of `deletionVector`.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_text.h"
 #include "table/delta/json_depth.h"
 
 namespace headrace::table::delta {
@@ -187,7 +188,7 @@ Result<std::shared_ptr<arrow::Schema>> FromDeltaSchema(const std::string& json,
 
 Result<std::string> ToDeltaSchema(const arrow::Schema& schema) {
   ARROW_ASSIGN_OR_RAISE(const auto json, NestedJsonOf(*arrow::struct_(schema.fields())));
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return base::JsonText(json);
 }
 
 bool HasTimestampNtz(const arrow::DataType& type) {

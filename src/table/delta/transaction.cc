@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/json_text.h"
 #include "table/delta/checkpoint_writer.h"
 #include "table/delta/paths.h"
 
@@ -35,9 +36,7 @@ std::string InfoLine(const CommitSpec& spec, int64_t now_ms, const std::string& 
   info["isBlindAppend"] = spec.removes.empty() && !spec.reads_all;
   info["engineInfo"] = kEngine;
   info["txnId"] = unique;
-  return ordered_json{{"commitInfo", std::move(info)}}.dump(
-             -1, ' ', false, ordered_json::error_handler_t::replace) +
-         "\n";
+  return base::JsonText(ordered_json{{"commitInfo", std::move(info)}}) + "\n";
 }
 
 std::string Lines(const CommitSpec& spec) {
