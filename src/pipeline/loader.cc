@@ -28,7 +28,7 @@ constexpr int64_t kCountTileRows = 8 << 10;
 constexpr size_t kSkippedListed = 100;  // of rows left out, in stats
 constexpr int64_t kCountBufferBytes = 64 << 10;
 // Long enough for a request to cost little, short enough for many to be under way.
-constexpr int64_t kPartBytes = 4 << 20;
+constexpr int64_t kPartBytes = 8 << 20;
 
 Status CheckRange(const char* name, int64_t value, int64_t least) {
   if (value >= least) return Status::OK();

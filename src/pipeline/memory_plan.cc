@@ -276,9 +276,10 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
                  kReadBufferMin, remote ? kRemoteBufferMax : kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
   if (needs.filtered || remote) {
-    // Without a filter for what streams have open, and what those after them will have.
+    // Without a filter for what streams have open, what those after them will have, and
+    // where streams begin, which is read again where others end.
     plan.chunk_cache =
-        needs.filtered ? spare : std::min(spare, 2 * streams * group_bytes);
+        needs.filtered ? spare : std::min(spare, 3 * streams * group_bytes);
     plan.readers += plan.chunk_cache;
   }
   return plan;

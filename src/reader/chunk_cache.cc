@@ -60,15 +60,20 @@ std::shared_ptr<ChunkCache::Block> ChunkCache::Find(int64_t fragment, int64_t of
   return nullptr;
 }
 
-bool ChunkCache::MakeRoom(int64_t bytes) {
+void ChunkCache::LetGo(int64_t bytes, bool kept) {
   for (auto at = blocks_.begin(); at != blocks_.end() && bytes_ + bytes > capacity_;) {
-    if (at->use_count() > 1) {
+    if (at->use_count() > 1 || (*at)->kept != kept) {
       ++at;
       continue;
     }
     bytes_ -= (*at)->range.size;
     at = blocks_.erase(at);
   }
+}
+
+bool ChunkCache::MakeRoom(int64_t bytes) {
+  LetGo(bytes, /*kept=*/false);
+  LetGo(bytes, /*kept=*/true);
   return bytes_ + bytes <= capacity_;
 }
 
@@ -170,7 +175,7 @@ Status ChunkCache::Load(const std::shared_ptr<Block>& block, const File& file) {
 
 Result<ChunkCache::Blocks> ChunkCache::Get(int64_t fragment,
                                            const std::vector<ByteRange>& ranges,
-                                           const File& file) {
+                                           const File& file, bool keep) {
   Blocks blocks;
   Blocks added;
   std::vector<ByteRange> missing;
@@ -186,13 +191,16 @@ Result<ChunkCache::Blocks> ChunkCache::Get(int64_t fragment,
           continue;
         }
         at = EndOf(block->range);
+        block->kept = keep;
         if (std::ranges::find(blocks, block) == blocks.end()) {
           blocks.push_back(std::move(block));
         }
       }
     }
     for (const ByteRange& range : Merged(std::move(missing))) {
-      if (MakeRoom(range.size)) added.push_back(Add(fragment, range));
+      if (!MakeRoom(range.size)) continue;
+      added.push_back(Add(fragment, range));
+      added.back()->kept = keep;
     }
   }
   Status failure;
@@ -243,8 +251,8 @@ Result<bool> ChunkCache::Wait(const std::shared_ptr<Block>& block, const ByteRan
   return true;
 }
 
-Result<bool> CachedFile::Hold(const std::vector<ByteRange>& ranges) {
-  ARROW_ASSIGN_OR_RAISE(auto blocks, cache_->Get(fragment_, ranges, ahead_));
+Result<bool> CachedFile::Hold(const std::vector<ByteRange>& ranges, bool keep) {
+  ARROW_ASSIGN_OR_RAISE(auto blocks, cache_->Get(fragment_, ranges, ahead_, keep));
   blocks_.insert(blocks_.end(), blocks.begin(), blocks.end());
   for (const ByteRange& range : ranges) {
     for (int64_t at = range.offset; at < EndOf(range);) {

@@ -43,6 +43,7 @@ class ChunkCache {
     std::vector<Part> parts;
     Status failure;       // of the first part that failed, if it was not a lack of bytes
     bool failed = false;  // is not given to others any more
+    bool kept = false;    // for a reader that is still to come
     int64_t tasks = 0;    // of the executor, which hold the block
   };
   using Blocks = std::vector<std::shared_ptr<Block>>;
@@ -69,10 +70,11 @@ class ChunkCache {
   bool in_background() const { return background_.executor != nullptr; }
 
   /// Blocks that hold ranges of a file, each byte in one, as far as they fit; what is
-  /// missing is read from `file`. Errors are those of reading, but for what is read in
-  /// the background: those are Wait's.
+  /// missing is read from `file`. `keep`: another reader will come for them, so that they
+  /// go last. Errors are those of reading, but for what is read in the background: those
+  /// are Wait's.
   Result<Blocks> Get(int64_t fragment, const std::vector<ByteRange>& ranges,
-                     const File& file);
+                     const File& file, bool keep = false);
   /// Waits for bytes of a block, or reads them from `file`; false if there are none,
   /// which whoever reads past the cache will see.
   Result<bool> Wait(const std::shared_ptr<Block>& block, const ByteRange& bytes,
@@ -83,8 +85,12 @@ class ChunkCache {
   /// that is before it.
   std::shared_ptr<Block> Find(int64_t fragment, int64_t offset, int64_t* next);
   std::shared_ptr<Block> Add(int64_t fragment, const ByteRange& range);
-  /// Lets go of blocks that nobody reads until `bytes` more fit; false if they cannot.
+  /// Lets go of blocks that nobody reads until `bytes` more fit, of those that are kept
+  /// after all others; false if they cannot.
   bool MakeRoom(int64_t bytes);
+  /// Lets go of blocks that nobody reads and that are kept, or are not, the least
+  /// recently used first, until `bytes` more fit.
+  void LetGo(int64_t bytes, bool kept);
   /// Notes that nothing of a block will come.
   void Drop(const std::shared_ptr<Block>& block);
   /// Reads a block, or has it read in the background. Not under mutex_.
@@ -124,8 +130,8 @@ class CachedFile : public arrow::io::RandomAccessFile {
         file_(std::move(file)),
         ahead_(std::move(ahead)) {}
 
-  /// Has the cache hold ranges; false if not all of them fit.
-  Result<bool> Hold(const std::vector<ByteRange>& ranges);
+  /// Has the cache hold ranges, and keep them if others will come; false if not all fit.
+  Result<bool> Hold(const std::vector<ByteRange>& ranges, bool keep = false);
 
   arrow::Status Close() override { return file_->Close(); }
   bool closed() const override { return file_->closed(); }

@@ -93,6 +93,23 @@ TEST(ChunkCacheTest, LetsTheLeastRecentlyUsedGoUnlessItIsRead) {
   EXPECT_EQ(file->reads, 3);
 }
 
+TEST(ChunkCacheTest, KeepsWhatAnotherReaderWillComeForUntilNothingElseIsLeftToGo) {
+  const auto file = std::make_shared<CountingBytes>();
+  ChunkCache cache(100, arrow::default_memory_pool());
+  Check(cache.Get(0, {{0, 40}}, file, /*keep=*/true));
+  Check(cache.Get(0, {{100, 40}}, file));
+  Check(cache.Get(0, {{200, 40}}, file));  // 100 goes, which was used after 0
+  EXPECT_EQ(file->reads, 3);
+  Check(cache.Get(0, {{0, 40}}, file));  // who was to come: kept no longer
+  EXPECT_EQ(file->reads, 3);
+  Check(cache.Get(0, {{200, 40}}, file));
+  Check(cache.Get(0, {{300, 40}}, file));  // 0 goes
+  Check(cache.Get(0, {{200, 40}}, file));
+  EXPECT_EQ(file->reads, 4);
+  Check(cache.Get(0, {{300, 40}}, file, /*keep=*/true));
+  EXPECT_THAT(Check(cache.Get(0, {{400, 90}}, file)), SizeIs(1));  // all go
+}
+
 TEST(ChunkCacheTest, ServesBlocksFromMemoryAndTheRestFromTheFile) {
   auto file = std::make_shared<CountingBytes>();
   ChunkCache cache(1000, arrow::default_memory_pool());

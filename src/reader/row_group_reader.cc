@@ -270,7 +270,7 @@ Status RowGroupReader::ReadAhead(const ReadContext& context, const EnteredRows& 
       std::ranges::copy_if(pages->ranges, std::back_inserter(ranges), IsRange);
     }
   }
-  ARROW_ASSIGN_OR_RAISE(const bool all, file_->cached->Hold(ranges));
+  ARROW_ASSIGN_OR_RAISE(const bool all, file_->cached->Hold(ranges, rows.others_follow));
   if (all) {
     file_->properties.set_buffer_size(std::min(context.read_buffer_bytes, kCopyBytes));
   }

@@ -21,6 +21,8 @@ struct EnteredRows {
   int64_t first = 0;
   int64_t ahead_first = 0;
   int64_t ahead_end = std::numeric_limits<int64_t>::max();
+  /// Who needs what lies before `first` is still to come.
+  bool others_follow = false;
 };
 
 /// An open row group. Holds a page and a dictionary per column, not the row group.

@@ -54,6 +54,8 @@ Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
   rows.first = block.first_row + next_row_;
   rows.ahead_first = resumed_ ? rows.first : block.first_row;
   rows.ahead_end = block.first_row + block.rows;
+  // The stream that ends where this one begins reads what comes before.
+  rows.others_follow = first > 0 && !resumed_;
   resumed_ = false;
   ARROW_ASSIGN_OR_RAISE(open_, RowGroupReader::Open(*context_, block.fragment,
                                                     block.row_group, rows, columns));

@@ -141,6 +141,24 @@ def test_resuming_far_away_reads_what_is_left(far, indexed):
     assert read <= part * stored_bytes(path) + (1 << 18)
 
 
+def test_where_streams_begin_far_away_is_not_read_again_where_others_end(tmp_path):
+    """Without an index a row group is read whole, and needed at both ends of a pass."""
+    rows = 24 * 10_000
+    path = tmp_path / "table.parquet"
+    values = np.random.default_rng(4).integers(0, 2**40, rows)
+    pq.write_table(
+        pa.table({"id": values}), path, row_group_size=10_000, use_dictionary=False
+    )
+    there = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
+    dataset = hr.open(path.name, filesystem=there)
+    with dataset.loader(streams=2, batch_size=1000, shuffle_window_rows=4000) as loader:
+        total = sum(int(batch["id"].sum()) for batch in loader)
+        stats = loader.stats()
+    assert total == values.sum()
+    assert stats["row_groups_opened"] == 24 + 2
+    assert stats["bytes_read"] <= path.stat().st_size
+
+
 def test_of_large_row_groups_far_away_a_block_reads_its_own_pages(tmp_path):
     """Blocks of one row group are far apart in the order."""
     rows = 8 << 20
