@@ -21,7 +21,7 @@ fi
 
 packages=(g++ ccache libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev
   nlohmann-json3-dev libxxhash-dev libjpeg-dev libpng-dev libwebp-dev libzstd-dev
-  libroaring-dev libcurl4-gnutls-dev libssl-dev libsqlite3-dev
+  libroaring-dev libcurl4-gnutls-dev libssl-dev openssl libsqlite3-dev
   libthrift-dev thrift-compiler libboost-dev "$@")
 # A JDK of any maker, for the tests' Spark and Hive Metastore: javac tells it from a JRE.
 command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)

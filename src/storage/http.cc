@@ -4,8 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
+
+#include "storage/environment.h"
 
 namespace headrace::storage {
 namespace {
@@ -36,13 +37,13 @@ size_t Receive(char* data, size_t one, size_t count, void* answer) {
 
 // As OpenSSL has it, by which Arrow's S3 trusts: its variables go before the system's.
 void SetTrust(CURL* curl) {
-  const char* file = std::getenv("SSL_CERT_FILE");   // NOLINT(concurrency-mt-unsafe)
-  const char* folder = std::getenv("SSL_CERT_DIR");  // NOLINT(concurrency-mt-unsafe)
+  std::string file = Environment("SSL_CERT_FILE");
+  const std::string folder = Environment("SSL_CERT_DIR");
   for (const char* path : kCertificates) {
-    if (file == nullptr && access(path, R_OK) == 0) file = path;
+    if (file.empty() && access(path, R_OK) == 0) file = path;
   }
-  if (file != nullptr) curl_easy_setopt(curl, CURLOPT_CAINFO, file);
-  if (folder != nullptr) curl_easy_setopt(curl, CURLOPT_CAPATH, folder);
+  if (!file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str());
+  if (!folder.empty()) curl_easy_setopt(curl, CURLOPT_CAPATH, folder.c_str());
 }
 
 void SetRequest(CURL* curl, const HttpRequest& request) {
@@ -51,9 +52,11 @@ void SetRequest(CURL* curl, const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
-                   static_cast<curl_off_t>(request.body.size()));
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
+  if (request.method != "GET") {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
+  }
   if (!request.aws_signature.empty()) {
     curl_easy_setopt(curl, CURLOPT_AWS_SIGV4, request.aws_signature.c_str());
     curl_easy_setopt(curl, CURLOPT_USERNAME, request.user.c_str());

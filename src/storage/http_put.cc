@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_text.h"
 #include "storage/signature.h"
 
 namespace headrace::storage {
@@ -35,9 +36,7 @@ std::string CodeOf(const std::string& body) {
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("error")) return "";
   const auto& error = json["error"];
-  if (!error.is_object() || !error.contains("message")) return "";
-  const auto& message = error["message"];
-  return message.is_string() ? message.get<std::string>().substr(0, 200) : "";
+  return base::TextAt(error, "message").substr(0, 200);
 }
 
 Outcome OutcomeOf(const HttpAnswer& answer) {

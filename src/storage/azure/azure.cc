@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "storage/azure/credentials.h"
 #include "storage/http_put.h"
 #include "storage/signature.h"
 #include "storage/system.h"
@@ -38,8 +39,9 @@ std::string HttpDate(std::time_t time) {
   return text.data();
 }
 
-// "Put Blob", signed by the account's key or a shared access signature.
-Result<HttpRequest> PutBlob(const arrow::fs::AzureOptions& azure, const std::string& path,
+// "Put Blob", by a token, a shared access signature, or signed by the account's key.
+Result<HttpRequest> PutBlob(const arrow::fs::AzureOptions& azure,
+                            const TokenSource& token, const std::string& path,
                             std::string_view bytes) {
   std::string url = azure.AccountBlobUrl(azure.account_name);
   while (url.ends_with('/')) url.pop_back();
@@ -51,6 +53,11 @@ Result<HttpRequest> PutBlob(const arrow::fs::AzureOptions& azure, const std::str
                                   "If-None-Match: *", "x-ms-blob-type: BlockBlob",
                                   "x-ms-date: " + date, "x-ms-version: 2020-08-04"},
                       .body = std::string(bytes)};
+  if (token != nullptr) {
+    ARROW_ASSIGN_OR_RAISE(const std::string text, token());
+    request.headers.push_back("Authorization: Bearer " + text);
+    return request;
+  }
   const std::string sas = azure.SasToken();
   if (!sas.empty()) {
     request.url += sas.starts_with('?') ? sas : "?" + sas;
@@ -117,17 +124,30 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
                 .path = split.PathBelow(container),
                 .display_prefix = "abfs://",
                 .retry = RetryPolicy()};
+  const HttpSend send = MakeHttpSend(kConnectTimeout, kRequestTimeout);
+  TokenSource token;
   if (azure.AccountKey().empty() && azure.SasToken().empty()) {
-    system.put_needs = "the storage option \"account_key\" or \"sas_token\"";
-    return system;
+    Status none;
+    if (!anonymous) {
+      auto found = FindAzureCredentials(send);
+      none = found.status();
+      if (found.ok()) token = KeepToken(*std::move(found));
+    }
+    if (token == nullptr) {
+      system.put_needs = "the storage option \"account_key\" or \"sas_token\"" +
+                         (none.ok() ? "" : "; " + none.message());
+      return system;
+    }
   }
-  system.put_if_absent = MakeHttpPut(
-      {.request = [azure](const std::string& path,
-                          std::string_view bytes) { return PutBlob(azure, path, bytes); },
-       .send = MakeHttpSend(kConnectTimeout, kRequestTimeout),
-       .filesystem = filesystem,
-       .retry = PutRetry(kRequestTimeout),
-       .heeds_condition = azure.blob_storage_authority.starts_with('.')});
+  system.put_if_absent =
+      MakeHttpPut({.request =
+                       [azure, token](const std::string& path, std::string_view bytes) {
+                         return PutBlob(azure, token, path, bytes);
+                       },
+                   .send = send,
+                   .filesystem = filesystem,
+                   .retry = PutRetry(kRequestTimeout),
+                   .heeds_condition = azure.blob_storage_authority.starts_with('.')});
   return system;
 }
 

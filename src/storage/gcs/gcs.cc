@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/json_text.h"
+#include "storage/gcs/credentials.h"
 #include "storage/http_put.h"
 #include "storage/signature.h"
 #include "storage/system.h"
@@ -15,40 +16,10 @@
 namespace headrace::storage {
 namespace {
 
-constexpr int64_t kTokenSeconds = 3600;
-
-/// What a put proves itself by. Arrow keeps its own to itself.
-struct Credentials {
-  std::string access_token;
-  std::string service_account_json;
-};
-
-// A token that a service account signs itself, and Google takes without an exchange.
-Result<std::string> SelfSigned(const std::string& key_file) {
-  const auto key = nlohmann::json::parse(key_file, nullptr, /*allow_exceptions=*/false);
-  auto text = [&](const char* name) {
-    const bool there = key.is_object() && key.contains(name) && key[name].is_string();
-    return there ? key[name].get<std::string>() : std::string();
-  };
-  const std::string email = text("client_email");
-  const int64_t now =
-      std::chrono::system_clock::now().time_since_epoch() / std::chrono::seconds(1);
-  const nlohmann::json header = {
-      {"alg", "RS256"}, {"typ", "JWT"}, {"kid", text("private_key_id")}};
-  const nlohmann::json claims = {
-      {"iss", email},
-      {"sub", email},
-      {"scope", "https://www.googleapis.com/auth/devstorage.read_write"},
-      {"iat", now},
-      {"exp", now + kTokenSeconds}};
-  return SignedToken(base::JsonText(header), base::JsonText(claims), text("private_key"));
-}
-
 // An upload in two parts, name and bytes: of Google's ways the one that emulators, too,
 // hold to the condition in.
-Result<HttpRequest> Upload(const arrow::fs::GcsOptions& gcs,
-                           const Credentials& credentials, const std::string& path,
-                           std::string_view bytes) {
+Result<HttpRequest> Upload(const arrow::fs::GcsOptions& gcs, const TokenSource& token,
+                           const std::string& path, std::string_view bytes) {
   const size_t slash = path.find('/');
   const std::string host =
       gcs.endpoint_override.empty() ? "storage.googleapis.com" : gcs.endpoint_override;
@@ -66,11 +37,10 @@ Result<HttpRequest> Upload(const arrow::fs::GcsOptions& gcs,
               base::JsonText(name) + "\r\n--" + boundary +
               "\r\nContent-Type: application/octet-stream\r\n\r\n" + std::string(bytes) +
               "\r\n--" + boundary + "--\r\n"};
-  std::string token = credentials.access_token;
-  if (!credentials.service_account_json.empty()) {
-    ARROW_ASSIGN_OR_RAISE(token, SelfSigned(credentials.service_account_json));
+  if (token != nullptr) {
+    ARROW_ASSIGN_OR_RAISE(const std::string text, token());
+    request.headers.push_back("Authorization: Bearer " + text);
   }
-  if (!token.empty()) request.headers.push_back("Authorization: Bearer " + token);
   return request;
 }
 
@@ -88,18 +58,23 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
                         arrow::fs::GcsOptions::FromUri(split.base, &bucket));
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   arrow::fs::GcsOptions gcs = from_uri;
-  Credentials credentials;
+  Status no_token;
+  TokenSource token;
   if (anonymous) {
     gcs = arrow::fs::GcsOptions::Anonymous();
   } else if (options.Has("access_token")) {
-    credentials.access_token = options.Get("access_token");
+    const std::string given_token = options.Get("access_token");
+    token = [given_token]() -> Result<std::string> { return given_token; };
     gcs = arrow::fs::GcsOptions::FromAccessToken(
-        options.Get("access_token"),
-        std::chrono::system_clock::now() + std::chrono::hours(24));
+        given_token, std::chrono::system_clock::now() + std::chrono::hours(24));
   } else if (options.Has("service_account_json")) {
-    credentials.service_account_json = options.Get("service_account_json");
-    gcs = arrow::fs::GcsOptions::FromServiceAccountCredentials(
-        options.Get("service_account_json"));
+    const std::string key = options.Get("service_account_json");
+    token = KeepToken([key] { return SignOwnToken(key); });
+    gcs = arrow::fs::GcsOptions::FromServiceAccountCredentials(key);
+  } else {
+    auto found = FindGoogleCredentials(MakeHttpSend(kConnectTimeout, kRequestTimeout));
+    no_token = found.status();
+    if (found.ok()) token = KeepToken(*std::move(found));
   }
   gcs.endpoint_override = options.Get("endpoint_override", from_uri.endpoint_override);
   gcs.scheme = options.Get("scheme", from_uri.scheme.empty() ? "https" : from_uri.scheme);
@@ -112,21 +87,20 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
                 .path = split.PathBelow(bucket),
                 .display_prefix = "gs://",
                 .retry = {.time_max_s = std::min(time_limit, kRetryTime)}};
-  const bool has_token =
-      !credentials.access_token.empty() || !credentials.service_account_json.empty();
-  if (!has_token && !(anonymous && !gcs.endpoint_override.empty())) {
-    system.put_needs = "the storage option \"access_token\" or \"service_account_json\"";
+  if (token == nullptr && !(anonymous && !gcs.endpoint_override.empty())) {
+    system.put_needs = "the storage option \"access_token\" or \"service_account_json\"" +
+                       (no_token.ok() ? "" : "; " + no_token.message());
     return system;
   }
-  system.put_if_absent = MakeHttpPut(
-      {.request =
-           [gcs, credentials](const std::string& path, std::string_view bytes) {
-             return Upload(gcs, credentials, path, bytes);
-           },
-       .send = MakeHttpSend(kConnectTimeout, time_limit),
-       .filesystem = filesystem,
-       .retry = PutRetry(time_limit),
-       .heeds_condition = gcs.endpoint_override.empty()});
+  system.put_if_absent =
+      MakeHttpPut({.request =
+                       [gcs, token](const std::string& path, std::string_view bytes) {
+                         return Upload(gcs, token, path, bytes);
+                       },
+                   .send = MakeHttpSend(kConnectTimeout, time_limit),
+                   .filesystem = filesystem,
+                   .retry = PutRetry(time_limit),
+                   .heeds_condition = gcs.endpoint_override.empty()});
   return system;
 }
 
