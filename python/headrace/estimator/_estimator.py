@@ -3,14 +3,10 @@
 import abc
 import contextlib
 import functools
-import inspect
 import os
-import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
-
-import cloudpickle
+from typing import TYPE_CHECKING, Any
 
 from .. import _validate, gang, opening
 from ..dataset import Dataset
@@ -18,9 +14,9 @@ from ..errors import Conflict, InvalidArgument
 from ._columns import Columns, parted
 from ._deal import deal_of
 from ._loop import WEIGHTS, LoopTask
-from ._params import EstimatorBase, param, value_of
+from ._params import param
 from ._progress import shown
-from ._saving import Saved
+from ._saved_estimator import SavedEstimator
 from ._store import RunStore, check_run_id, new_run_id
 from .callbacks import History, check_callbacks
 from .options import CheckpointOptions, GangOptions, LoaderOptions, StepOptions, Store
@@ -37,11 +33,8 @@ _GROUPS = {
     "gang": GangOptions,
 }
 
-#: Of a saved estimator, what JSON does not hold of its parameters.
-_CODE = "params.pkl"
 
-
-class BaseEstimator(EstimatorBase[Any], Saved):
+class BaseEstimator(SavedEstimator):
     """An estimator of Spark ML that also works without Spark; the frameworks' are public."""
 
     model = param("model", "what is trained")
@@ -78,9 +71,6 @@ class BaseEstimator(EstimatorBase[Any], Saved):
         """Take the arguments of a constructor."""
         self._set(**{name: value for name, value in values.items() if name != "self"})
         self._checked()
-
-    def _value(self, name: str) -> Any:
-        return value_of(self, name)
 
     def _output_names(self, columns: Columns) -> list[str]:
         """Return what the columns of the outputs are called."""
@@ -153,9 +143,49 @@ class BaseEstimator(EstimatorBase[Any], Saved):
         return self._once(columns, dataset.fingerprint, train)
 
     def _fit(self, dataset: "DataFrame") -> Any:
-        from . import _spark
+        from ._spark_rows import ConvertedRows, check_columns, is_frame
 
-        return _spark.fit(self, dataset)
+        columns, validation = self._checked(), self._value("validation")
+        if not (
+            validation is None
+            or isinstance(validation, float | str | Dataset)
+            or is_frame(validation, dataset)
+        ):
+            raise _validate.rejected(
+                "validation",
+                validation,
+                "a fraction, a column's name, a DataFrame or a Dataset",
+            )
+        more = [validation] if isinstance(validation, str) else []
+        check_columns(dataset, [*columns.names, *more])
+        whole = self._value("transformation_fn") is not None
+
+        def train(
+            run_id: str, run: RunStore | None, record: dict[str, Any] | None
+        ) -> Any:
+            with ConvertedRows(
+                None if whole else columns.names,
+                self._value("loader").dtype,
+                self._value("store"),
+                keep=self._value("run_id") is not None,
+            ) as rows:
+                held_out: Any = validation
+                if record is not None:
+                    given, *others = rows.of_record(record, run_id)
+                    held_out = others[0] if others else validation
+                else:
+                    given = rows.converted(dataset, more)
+                    if is_frame(validation, dataset):
+                        held_out = rows.converted(validation)
+                first, second = parted(given, held_out, self._value("random_seed"))
+                kept = {"tables": rows.tables}
+                model = self._fit_rows(
+                    columns, first, second, run_id, run, record, data=kept
+                )
+                rows.release()
+            return model
+
+        return self._once(columns, None, train)
 
     def fitMultiple(self, dataset: "DataFrame", paramMaps: Sequence[Any]) -> Any:  # noqa: N802, N803 (Spark's names)
         """Fit for each of several maps of parameters, as Spark ML's tuning does.
@@ -360,83 +390,6 @@ class BaseEstimator(EstimatorBase[Any], Saved):
             )
         return self._trained(columns, weights, run_id, outcome.history)
 
-    # -- saved and loaded -----------------------------------------------------------------
-
-    def _given_values(self) -> dict[str, Any]:
-        """Return what the constructor takes to make it again, of values that pickle."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        values = {name: self._value(name) for name in names}
-        validation = values["validation"]
-        if not isinstance(validation, float | str | Dataset | None):
-            raise InvalidArgument(
-                f"validation is a {type(validation).__name__}, which is of its session "
-                "alone: save with a fraction, a column's name, a Dataset or None, and set "
-                "a DataFrame when it is loaded, by copy({estimator.validation: df})"
-            )
-        return values
-
-    def _record(self) -> dict[str, Any]:
-        values = self._given_values()
-        engine = values.pop("engine")
-        plain = {name: value for name, value in values.items() if _is_plain(value)}
-        return {"params": plain, "spark": engine is not None}
-
-    def _files(self) -> dict[str, bytes]:
-        values = self._given_values()
-        del values["engine"]
-        code = {name: value for name, value in values.items() if not _is_plain(value)}
-        try:
-            return {_CODE: cloudpickle.dumps(code)}
-        except Exception as error:  # whatever a user's object raises
-            raise InvalidArgument(
-                f"among {', '.join(code)} is what does not pickle: {error}"
-            ) from error
-
-    @classmethod
-    def _values_of(
-        cls, values: dict[str, Any], read: Callable[[str], bytes]
-    ) -> dict[str, Any]:
-        """Return what the constructor takes, of values that were pickled."""
-        return values
-
-    @classmethod
-    def load(
-        cls,
-        path: "str | os.PathLike[str]",
-        *,
-        storage_options: Mapping[str, str] | None = None,
-    ) -> Self:
-        """Load what `save` saved, which runs code of whoever wrote it: load what you trust.
-
-        Parameters
-        ----------
-        path : str or PathLike
-            The folder.
-        storage_options : dict of str to str, optional
-            How storage is reached.
-
-        Returns
-        -------
-        TorchEstimator, KerasEstimator, LightningEstimator
-            As it was saved. One with an `engine` has the active Spark session.
-
-        Raises
-        ------
-        NotFound
-            No estimator is there.
-        InvalidArgument
-            It has an `engine`, and no Spark session is active.
-        """
-        record, read = cls._saved(path, storage_options)
-        values = {**record["params"], **pickle.loads(read(_CODE))}
-        if record["spark"]:
-            from . import _spark
-
-            values["engine"] = _spark.active_session()
-        made: Self = cast(Any, cls)(**cls._values_of(values, read))
-        made._take_uid(record)
-        return made
-
     def _task_environment(self) -> dict[str, str]:
         """Return what the tasks' environment must have."""
         return {}
@@ -465,15 +418,6 @@ class BaseEstimator(EstimatorBase[Any], Saved):
                 **where,
             )
         return results[0]
-
-
-def _is_plain(value: Any) -> bool:
-    """Return whether JSON holds a value."""
-    if isinstance(value, list | tuple):
-        return all(_is_plain(one) for one in value)
-    if type(value) is dict:
-        return all(type(name) is str and _is_plain(one) for name, one in value.items())
-    return value is None or type(value) in (bool, int, float, str)
 
 
 @contextlib.contextmanager

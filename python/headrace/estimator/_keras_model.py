@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._columns import Columns
-from ._model import BaseModel, Predictor
+from ._model import BaseModel
+from ._predictor import Predictor
 
 __all__ = ["FILE", "KerasModel"]
 

@@ -2,7 +2,7 @@
 
 import abc
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,27 +12,14 @@ from .. import opening
 from ..dataset import Dataset
 from ._columns import Columns
 from ._params import ModelBase, param, value_of
+from ._predictor import Output, Predictor
 from ._saving import Saved
 from .callbacks import History
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["BaseModel", "Output", "Predictor"]
-
-#: Of an output: its shape without the batch, and its dtype's name.
-Output = tuple[tuple[int, ...], str]
-
-
-class Predictor(abc.ABC):
-    """A model as it goes to where rows are. Pickles, without Spark."""
-
-    columns: Columns
-    dtype: str | None
-
-    @abc.abstractmethod
-    def __call__(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Return the outputs of a batch of inputs."""
+__all__ = ["BaseModel"]
 
 
 class BaseModel(ModelBase, Saved):
@@ -145,9 +132,9 @@ class BaseModel(ModelBase, Saved):
         }
 
     def _transform(self, dataset: "DataFrame") -> "DataFrame":
-        from . import _spark
+        from ._spark_predictions import transform
 
-        return _spark.transform(
+        return transform(
             dataset,
             self._predictor(),
             self._outputs,
@@ -229,12 +216,3 @@ class BaseModel(ModelBase, Saved):
         made._take_uid(saved)
         made._load(read, model)
         return made
-
-
-def in_batches(
-    predictor: Predictor, inputs: Sequence[npt.NDArray[Any]], batch_size: int
-) -> Iterator[list[npt.NDArray[Any]]]:
-    """Predict so many rows at once."""
-    rows = len(inputs[0])
-    for first in range(0, rows, batch_size):
-        yield predictor([one[first : first + batch_size] for one in inputs])

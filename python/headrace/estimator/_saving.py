@@ -115,16 +115,16 @@ class Saved(MLWritable, MLReadable[Any]):
 
     def write(self) -> Any:
         """Return Spark ML's writer, which `Pipeline.save` asks for."""
-        from . import _spark
+        from ._spark_saving import Writer
 
-        return _spark.Writer(self)
+        return Writer(self)
 
     @classmethod
     def read(cls) -> Any:
         """Return Spark ML's reader."""
-        from . import _spark
+        from ._spark_saving import Reader
 
-        return _spark.Reader(cls)
+        return Reader(cls)
 
 
 def _folder(
@@ -133,8 +133,8 @@ def _folder(
     path = _validate.path("uri", uri)
     # `save` and `load` are what Spark ML's own stages call of those within them.
     if "pyspark.sql" in sys.modules:
-        from . import _spark
+        from ._spark_saving import resolved
 
-        path = _spark.resolved(path)
+        path = resolved(path)
     place = Store(path, storage_options or {})
     return _native.ObjectFolder.open(place.uri, dict(place.storage_options))

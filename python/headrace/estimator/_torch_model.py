@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from ._columns import Columns
-from ._model import BaseModel, Predictor
+from ._model import BaseModel
 from ._params import value_of
+from ._predictor import Predictor
 from ._torch_losses import outputs_of
 from ._torch_training import read_state
 from .callbacks import History
