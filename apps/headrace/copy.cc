@@ -71,6 +71,7 @@ Result<std::optional<Schema>> Recoded(const Dataset& dataset,
     fields[name] = std::move(field);
   }
   std::vector<Field> list;
+  list.reserve(fields.size());
   for (auto& [name, field] : fields) list.push_back(std::move(field));
   return Schema::Make(std::move(list));
 }

@@ -112,6 +112,7 @@ Result<int64_t> VersionOfTag(const CatalogEntry& entry, const std::string& tag) 
   const auto found = entry.tags.find(tag);
   if (found != entry.tags.end()) return found->second;
   std::vector<std::string> tags;
+  tags.reserve(entry.tags.size());
   for (const auto& [name, version] : entry.tags) tags.push_back(name);
   return Error(
       ErrorKind::kNotFound,

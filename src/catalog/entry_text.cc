@@ -59,7 +59,11 @@ std::string Text(const std::optional<int64_t>& number) {
 
 std::string Text(const std::map<std::string, std::string>& options) {
   std::vector<std::string> pairs;
-  for (const auto& [name, value] : options) pairs.push_back(name + "=" + value);
+  pairs.reserve(options.size());
+  for (const auto& [name, value] : options) {
+    pairs.push_back(name);
+    pairs.back().append("=").append(value);
+  }
   return Joined(pairs);
 }
 

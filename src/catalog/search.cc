@@ -119,6 +119,7 @@ Result<std::vector<CatalogEntry>> Filtered(std::vector<CatalogEntry> entries,
   if (query.text.empty()) return entries;
   ARROW_ASSIGN_OR_RAISE(const auto places, PlacesMatching(entries, query.text));
   std::vector<CatalogEntry> found;
+  found.reserve(places.size());
   for (const int64_t place : places) {
     found.push_back(std::move(entries[static_cast<size_t>(place)]));
   }

@@ -75,6 +75,7 @@ Result<std::vector<VerifyTarget>> TargetsAt(const std::string& uri,
   }
   ARROW_ASSIGN_OR_RAISE(auto files, storage->List(path));
   std::vector<VerifyTarget> targets;
+  targets.reserve(files.size());
   for (storage::FileEntry& file : files) targets.push_back({storage, std::move(file)});
   return targets;
 }

@@ -78,6 +78,7 @@ Result<std::vector<TableCommit>> History(const std::string& uri,
   pipeline::ThreadExecutor executor(options.num_threads);
   ARROW_ASSIGN_OR_RAISE(auto commits, table.log.History(executor));
   std::vector<TableCommit> history;
+  history.reserve(commits.size());
   for (auto& commit : commits) {
     history.push_back({commit.version, commit.timestamp_ms,
                        std::move(commit.info.operation),

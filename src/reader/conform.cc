@@ -34,9 +34,9 @@ Result<ArrayPtr> ConformStruct(const arrow::StructArray& values,
                           arrow::internal::CopyBitmap(pool, values.null_bitmap_data(),
                                                       values.offset(), values.length()));
   }
-  return std::make_shared<arrow::StructArray>(arrow::struct_(std::move(fields)),
-                                              values.length(), std::move(members),
-                                              std::move(validity), values.null_count());
+  return std::make_shared<arrow::StructArray>(arrow::struct_(fields), values.length(),
+                                              std::move(members), std::move(validity),
+                                              values.null_count());
 }
 
 template <typename ListArray>

@@ -81,6 +81,7 @@ ColumnBounds LoggedBounds(const table::Fragment& file, const ReadColumn& column)
   bounds.rows = file.rows;
   if (file.stats.empty()) return bounds;
   std::vector<std::string> path;
+  path.reserve(column.file_path.size());
   for (const table::FileField& step : column.file_path) path.push_back(step.name);
   auto logged = table::delta::BoundsOf(file.stats, path, column.field->type());
   bounds.min = std::move(logged.min);

@@ -41,7 +41,7 @@ std::shared_ptr<arrow::DataType> WithFields(const std::shared_ptr<arrow::DataTyp
     case arrow::Type::STRUCT: {
       arrow::FieldVector fields;
       for (const auto& field : type->fields()) fields.push_back(plain(field));
-      return arrow::struct_(std::move(fields));
+      return arrow::struct_(fields);
     }
     case arrow::Type::LIST:
       return arrow::list(plain(type->field(0)));
@@ -175,10 +175,11 @@ Status Table::SetSchema(const delta::Version& version) {
   for (const std::string& name : version.metadata.partition_columns) {
     const auto field = schema_->GetFieldByName(name);
     if (field == nullptr) {
-      return Error(ErrorKind::kCorrupt,
-                   display + ": the partition column \"" + name +
-                       "\" is not in the schema: restore the log, or open a version "
-                       "before it");
+      std::string said = display;
+      said.append(": the partition column \"").append(name);
+      said.append(
+          "\" is not in the schema: restore the log, or open a version before it");
+      return Error(ErrorKind::kCorrupt, said);
     }
     partition_fields_.push_back(field);
   }

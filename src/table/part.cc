@@ -152,6 +152,7 @@ class PartLister {
   /// The rule for a directory, made by what was seen when the first of its keys came.
   Result<const BoundRule*> RuleOf(const Directory& directory, Rules* rules) const {
     std::vector<std::string> names;
+    names.reserve(directory.keys.size());
     for (const auto& key : directory.keys) names.push_back(key.key);
     auto rule = rules->find(names);
     if (rule == rules->end()) rule = rules->emplace(names, Bind(names)).first;

@@ -1,6 +1,8 @@
 #include "writer/sorter.h"
 
+#include <arrow/array/array_primitive.h>
 #include <arrow/array/concatenate.h>
+#include <arrow/buffer_builder.h>
 #include <arrow/compute/api.h>
 #include <arrow/ipc/reader.h>
 #include <arrow/ipc/writer.h>

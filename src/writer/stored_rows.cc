@@ -64,12 +64,11 @@ Result<std::shared_ptr<arrow::Field>> WithDType(const arrow::Field& given,
   return stored->WithMetadata(declared->metadata());
 }
 
-std::shared_ptr<arrow::Array> StorageOf(std::shared_ptr<arrow::Array> column,
+std::shared_ptr<arrow::Array> StorageOf(const std::shared_ptr<arrow::Array>& column,
                                         const arrow::DataType& stored) {
   const bool unwrap = column->type_id() == arrow::Type::EXTENSION &&
                       stored.id() != arrow::Type::EXTENSION;
-  return unwrap ? static_cast<const arrow::ExtensionArray&>(*column).storage()
-                : std::move(column);
+  return unwrap ? static_cast<const arrow::ExtensionArray&>(*column).storage() : column;
 }
 
 }  // namespace
@@ -102,7 +101,7 @@ Result<StoredRows::Column> StoredRows::MakeColumn(const arrow::Field& given,
     ARROW_ASSIGN_OR_RAISE(column.stored, schema::Declare(column.stored, *declared));
     column.stored = column.stored->WithNullable(declared->nullable);
   }
-  column.stored = column.stored->WithType(std::move(type));
+  column.stored = column.stored->WithType(type);
   ARROW_ASSIGN_OR_RAISE(column.stored, WithDType(given, std::move(column.stored)));
   return column;
 }

@@ -1,5 +1,7 @@
 #include "writer/stored_type.h"
 
+#include <arrow/extension_type.h>
+
 #include <utility>
 
 namespace headrace::writer {
@@ -45,7 +47,7 @@ class Mapping {
           ARROW_ASSIGN_OR_RAISE(auto inner, OfField(*field));
           fields.push_back(std::move(inner));
         }
-        return arrow::struct_(std::move(fields));
+        return arrow::struct_(fields);
       }
       case arrow::Type::MAP: {
         const auto& map = static_cast<const arrow::MapType&>(*type);
@@ -61,7 +63,7 @@ class Mapping {
  private:
   Result<std::shared_ptr<arrow::Field>> OfField(const arrow::Field& field) const {
     ARROW_ASSIGN_OR_RAISE(auto type, Of(field.type()));
-    return field.WithType(std::move(type));
+    return field.WithType(type);
   }
 
   Result<TypePtr> OfDelta(const TypePtr& type) const {

@@ -8,6 +8,8 @@
 namespace headrace::writer {
 namespace {
 
+constexpr int64_t kMicros = 1'000'000;  // in a second
+
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
 void AppendPadded(int64_t number, size_t digits, std::string* text) {
@@ -59,9 +61,9 @@ int64_t PerSecond(arrow::TimeUnit::type unit) {
     case arrow::TimeUnit::MILLI:
       return 1000;
     case arrow::TimeUnit::MICRO:
-      return 1000 * 1000;
+      return kMicros;
     default:
-      return 1000 * 1000 * 1000;
+      return 1000 * kMicros;
   }
 }
 
@@ -89,8 +91,8 @@ std::optional<std::string> ValueText(const arrow::Scalar& value) {
       const auto& moment = static_cast<const arrow::TimestampScalar&>(value);
       const int64_t per_second =
           PerSecond(static_cast<const arrow::TimestampType&>(*value.type).unit());
-      const size_t digits = per_second > 1000 * 1000 ? 9 : 6;
-      const int64_t scale = per_second > 1000 * 1000 ? 1 : 1000 * 1000 / per_second;
+      const size_t digits = per_second > kMicros ? 9 : 6;
+      const int64_t scale = per_second > kMicros ? 1 : kMicros / per_second;
       int64_t scaled = 0;
       if (__builtin_mul_overflow(moment.value, scale, &scaled)) return std::nullopt;
       return MomentText(scaled, per_second * scale, ' ', digits);

@@ -105,6 +105,7 @@ Result<hive::Table> HiveCatalog::TableOf(const std::string& name) const {
   if (table.ok() || KindOf(table.status()) != ErrorKind::kNotFound) return table;
   std::vector<std::string> names;
   ARROW_ASSIGN_OR_RAISE(const auto tables, metastore_.TableNames(parsed.database));
+  names.reserve(tables.size());
   for (const std::string& each : tables) names.push_back(parsed.database + "." + each);
   if (!names.empty()) return NoSuchTable(uri(), name, names);
   ARROW_ASSIGN_OR_RAISE(names, metastore_.Databases());
@@ -127,7 +128,7 @@ Result<hive::Table> HiveCatalog::WholeTable(const std::string& name) const {
   while (true) {
     ARROW_ASSIGN_OR_RAISE(hive::Table table, TableOf(name));
     if (RevisionOf(table) == RevisionOf(seen)) return table;
-    seen = std::move(table);
+    seen = table;
   }
 }
 
@@ -172,11 +173,11 @@ Status HiveCatalog::DoAdd(const CatalogEntry& entry, bool replace) {
   table.createTime = static_cast<int32_t>(std::time(nullptr));
   table.parameters[kRevision] = "1";
   ARROW_RETURN_NOT_OK(Describe(entry, &table));
-  const Status created = metastore_.Create(table);
+  Status created = metastore_.Create(table);
   if (created.ok()) return created;
   if (KindOf(created) == ErrorKind::kConflict) {
     if (!replace) return NameTaken(uri(), entry.name);
-    return Replace(entry, std::move(table));
+    return Replace(entry, table);
   }
   ARROW_ASSIGN_OR_RAISE(const auto databases, metastore_.Databases());
   if (std::ranges::count(databases, name.database) > 0) return created;

@@ -66,8 +66,7 @@ Parameters Below(const Parameters& parameters, std::string_view prefix) {
 std::string FormatOf(const hive::Table& table) {
   if (table.tableType.find("VIEW") != std::string::npos) return "view";
   if (Lower(Parameter(table.parameters, "table_type")) == "iceberg") return "iceberg";
-  const std::string provider =
-      Lower(Parameter(table.parameters, "spark.sql.sources.provider"));
+  std::string provider = Lower(Parameter(table.parameters, "spark.sql.sources.provider"));
   if (!provider.empty() && provider != "hive") return provider;
   const std::string input = Lower(table.sd.inputFormat);
   for (const char* format : {"parquet", "orc", "avro", "text"}) {
@@ -125,6 +124,7 @@ std::string LocationOf(const hive::Table& table) {
 
 std::vector<std::string> PartitionColumns(const hive::Table& table) {
   std::vector<std::string> names;
+  names.reserve(table.partitionKeys.size());
   for (const auto& key : table.partitionKeys) names.push_back(key.name);
   if (!names.empty()) return names;
   const auto count = Count(table.parameters, {"spark.sql.sources.schema.numPartCols"});

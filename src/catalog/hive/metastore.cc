@@ -40,6 +40,7 @@ ErrorKind KindOfMessage(const std::string& message, ErrorKind otherwise) {
 
 // What a call threw, in our kinds. REQUIRES: inside of a catch.
 Status Caught() {
+  // NOLINTBEGIN(bugprone-empty-catch): each returns what it caught, as an error of ours
   try {
     throw;
   } catch (const hive::NoSuchObjectException& e) {
@@ -60,6 +61,7 @@ Status Caught() {
   } catch (const std::exception& e) {
     return Error(ErrorKind::kUnavailable, e.what());
   }
+  // NOLINTEND(bugprone-empty-catch)
 }
 
 int Milliseconds(double seconds) { return std::max(1, static_cast<int>(seconds * 1000)); }

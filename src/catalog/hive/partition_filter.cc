@@ -123,8 +123,7 @@ Text Translate(const Keys& keys, const Expression& expression) {
   if (comparison == Comparisons().end() || call->arguments.size() != 2) {
     return std::nullopt;
   }
-  const Text text =
-      Compared(keys, call->arguments[0], comparison->second, call->arguments[1]);
+  Text text = Compared(keys, call->arguments[0], comparison->second, call->arguments[1]);
   if (text) return text;
   return Compared(keys, call->arguments[1], Mirrored(comparison->second),
                   call->arguments[0]);

@@ -27,8 +27,8 @@ class SocketTransport
   };
 
   SocketTransport(std::string host, int port, Timeouts timeouts,
-                  std::shared_ptr<apache::thrift::TConfiguration> limits)
-      : TVirtualTransport(std::move(limits)),
+                  const std::shared_ptr<apache::thrift::TConfiguration>& limits)
+      : TVirtualTransport(limits),
         host_(std::move(host)),
         port_(port),
         timeouts_(timeouts) {}

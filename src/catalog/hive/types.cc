@@ -51,7 +51,7 @@ TypePtr StructOf(const json& type) {
     fields.push_back(arrow::field(each.at("name").get<std::string>(), inner,
                                   each.value("nullable", true)));
   }
-  return arrow::struct_(std::move(fields));
+  return arrow::struct_(fields);
 }
 
 TypePtr NestedOf(const json& type) {

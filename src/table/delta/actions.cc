@@ -240,9 +240,10 @@ Result<Actions> ParseActions(std::string_view lines, const std::string& where) {
         if (!value.is_object()) continue;
         AddAction(name, value, &actions);
         if (const auto format = OtherFormat(name, value); !format.empty()) {
-          return Error(ErrorKind::kUnsupported,
-                       where + ": the table's files are \"" + format +
-                           "\", expected parquet: copy it to a table of Parquet");
+          std::string said = where;
+          said.append(": the table's files are \"").append(format);
+          said.append("\", expected parquet: copy it to a table of Parquet");
+          return Error(ErrorKind::kUnsupported, said);
         }
       }
     } catch (const json::exception& e) {

@@ -114,7 +114,7 @@ ordered_json StatJson(const std::shared_ptr<Array>& values, int64_t row) {
   }
   const auto scalar = values->GetScalar(row);
   if (!scalar.ok()) return nullptr;
-  const std::string text = (*scalar)->ToString();
+  std::string text = (*scalar)->ToString();
   if (arrow::is_integer(values->type_id())) {
     return ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
   }

@@ -21,15 +21,15 @@ constexpr int64_t kRetentionMs = int64_t{7} * 24 * 60 * 60 * 1000;
 
 std::shared_ptr<arrow::Schema> CheckpointSchema() {
   using arrow::field;
-  const auto text = arrow::utf8();
-  const auto whole = arrow::int64();
-  const auto small = arrow::int32();
+  const auto& text = arrow::utf8();
+  const auto& whole = arrow::int64();
+  const auto& small = arrow::int32();
   const auto texts = arrow::map(text, text);
   const auto names = arrow::list(field("element", text));
   const auto vector = arrow::struct_(
       {field("storageType", text), field("pathOrInlineDv", text), field("offset", small),
        field("sizeInBytes", small), field("cardinality", whole)});
-  const auto flag = arrow::boolean();
+  const auto& flag = arrow::boolean();
   return arrow::schema(
       {field("txn", arrow::struct_({field("appId", text), field("version", whole),
                                     field("lastUpdated", whole)})),

@@ -1,5 +1,6 @@
 #include "table/delta/deletion_vector.h"
 
+#include <arrow/buffer.h>
 #include <zlib.h>
 
 #include <cstring>

@@ -68,7 +68,7 @@ Result<TypePtr> TypeOf(const ordered_json& type) {
     for (const ordered_json& field : type.at("fields")) {
       ARROW_ASSIGN_OR_RAISE(fields.emplace_back(), FieldOf(field));
     }
-    return arrow::struct_(std::move(fields));
+    return arrow::struct_(fields);
   }
   if (kind == "array") {
     ARROW_ASSIGN_OR_RAISE(auto element, TypeOf(type.at("elementType")));
