@@ -66,6 +66,15 @@ TokenSource KeepToken(AskToken ask) {
   return [keeper = std::make_shared<Keeper>(std::move(ask))] { return keeper->Get(); };
 }
 
+Status CheckUnseen(const std::string& scheme, const std::string& authority) {
+  const bool here = authority.starts_with("127.") || authority.starts_with("[::1]") ||
+                    authority == "localhost" || authority.starts_with("localhost:");
+  if (scheme == "https" || here) return Status::OK();
+  return Error(ErrorKind::kUnsupported,
+               "the credentials that the environment has are not sent to " + authority +
+                   " in the clear: expected the scheme https");
+}
+
 Result<Token> TokenOfJson(const std::string& json, const std::string& whose) {
   const auto answer = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
   Token token;

@@ -100,6 +100,18 @@ TEST(KeepToken, AsksAgainAfterAFailure) {
   EXPECT_EQ(Check(source()), "t");
 }
 
+TEST(CheckUnseen, LetsTokensGoByTlsOrToThisHost) {
+  EXPECT_TRUE(CheckUnseen("https", "storage.example").ok());
+  for (const char* here : {"127.0.0.1:90", "localhost", "localhost:90", "[::1]:90"}) {
+    EXPECT_TRUE(CheckUnseen("http", here).ok()) << here;
+  }
+  for (const char* there : {"storage.example", "localhost.example:90", "10.0.0.1"}) {
+    const Status status = CheckUnseen("http", there);
+    EXPECT_EQ(KindOf(status), ErrorKind::kUnsupported) << there;
+    EXPECT_THAT(status.message(), HasSubstr("expected the scheme https"));
+  }
+}
+
 TEST(TokenRequest, EncodesItsFields) {
   const HttpRequest request = TokenRequest("https://x/t", {{"a", "1 &2"}, {"b", "c=+"}});
   EXPECT_EQ(request.method, "POST");

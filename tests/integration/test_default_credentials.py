@@ -217,6 +217,21 @@ def test_a_refusal_of_the_issuer_is_denied_in_its_words(stand, tmp_path):
     assert "s&cret" not in said
 
 
+@pytest.mark.parametrize("scheme", ["gs", "abfs"])
+def test_a_token_that_nobody_gave_is_not_sent_in_the_clear(stand, tmp_path, scheme):
+    file = tmp_path / "key.json"
+    file.write_text(login(stand))
+    options = {"endpoint_override": "storage.invalid:1", "scheme": "http"}
+    if scheme == "abfs":
+        options["account_name"] = "us"
+    (said,) = put(
+        f"{scheme}://bucket/x", options, GOOGLE_APPLICATION_CREDENTIALS=str(file)
+    )
+    assert said.startswith(f"Unsupported: {scheme}://bucket/x: ")
+    assert "are not sent to storage.invalid:1 in the clear" in said
+    assert stand.asked == []
+
+
 def test_a_table_is_written_to_google_by_a_login(stand, tmp_path, gcs, monkeypatch):
     file = tmp_path / "key.json"
     file.write_text(login(stand))

@@ -130,8 +130,10 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
     Status none;
     if (!anonymous) {
       auto found = FindAzureCredentials(send);
-      none = found.status();
-      if (found.ok()) token = KeepToken(*std::move(found));
+      none = found.ok()
+                 ? CheckUnseen(azure.blob_storage_scheme, azure.blob_storage_authority)
+                 : found.status();
+      if (none.ok()) token = KeepToken(*std::move(found));
     }
     if (token == nullptr) {
       system.put_needs = "the storage option \"account_key\" or \"sas_token\"" +

@@ -58,6 +58,10 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
                         arrow::fs::GcsOptions::FromUri(split.base, &bucket));
   ARROW_ASSIGN_OR_RAISE(const bool anonymous, options.Flag("anonymous"));
   arrow::fs::GcsOptions gcs = from_uri;
+  const std::string endpoint =
+      options.Get("endpoint_override", from_uri.endpoint_override);
+  const std::string scheme =
+      options.Get("scheme", from_uri.scheme.empty() ? "https" : from_uri.scheme);
   Status no_token;
   TokenSource token;
   if (anonymous) {
@@ -73,11 +77,11 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
     gcs = arrow::fs::GcsOptions::FromServiceAccountCredentials(key);
   } else {
     auto found = FindGoogleCredentials(MakeHttpSend(kConnectTimeout, kRequestTimeout));
-    no_token = found.status();
-    if (found.ok()) token = KeepToken(*std::move(found));
+    no_token = found.ok() ? CheckUnseen(scheme, endpoint) : found.status();
+    if (no_token.ok()) token = KeepToken(*std::move(found));
   }
-  gcs.endpoint_override = options.Get("endpoint_override", from_uri.endpoint_override);
-  gcs.scheme = options.Get("scheme", from_uri.scheme.empty() ? "https" : from_uri.scheme);
+  gcs.endpoint_override = endpoint;
+  gcs.scheme = scheme;
   if (options.Has("project_id")) gcs.project_id = options.Get("project_id");
   ARROW_ASSIGN_OR_RAISE(const double time_limit,
                         options.Seconds("retry_time_limit", kRequestTimeout));
