@@ -66,10 +66,12 @@ TokenSource KeepToken(AskToken ask) {
   return [keeper = std::make_shared<Keeper>(std::move(ask))] { return keeper->Get(); };
 }
 
-Status CheckUnseen(const std::string& scheme, const std::string& authority) {
+Result<TokenSource> KeepFound(Result<AskToken> found, const std::string& scheme,
+                              const std::string& authority) {
+  ARROW_ASSIGN_OR_RAISE(AskToken ask, std::move(found));
   const bool here = authority.starts_with("127.") || authority.starts_with("[::1]") ||
                     authority == "localhost" || authority.starts_with("localhost:");
-  if (scheme == "https" || here) return Status::OK();
+  if (scheme == "https" || here) return KeepToken(std::move(ask));
   return Error(ErrorKind::kUnsupported,
                "the credentials that the environment has are not sent to " + authority +
                    " in the clear: expected the scheme https");

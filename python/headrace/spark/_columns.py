@@ -13,9 +13,10 @@ from ..errors import InvalidArgument, NotFound, Unsupported
 from ..schema import Field, Schema
 from ._vectors import dense_lists, vector_size
 
-__all__ = ["StoredColumns"]
+__all__ = ["FLOATS", "StoredColumns", "quoted"]
 
-_FLOATS = {"float32": pa.float32(), "float64": pa.float64()}
+#: What floats may become.
+FLOATS = {"float32": pa.float32(), "float64": pa.float64()}
 _SIMPLE: list[tuple[type[spark_types.DataType], pa.DataType]] = [
     (spark_types.BooleanType, pa.bool_()),
     (spark_types.ByteType, pa.int8()),
@@ -94,7 +95,7 @@ class StoredColumns:
         Unsupported
             A column of a type that cannot be stored; the message names it.
         """
-        if dtype is not None and dtype not in _FLOATS:
+        if dtype is not None and dtype not in FLOATS:
             raise _validate.rejected("dtype", dtype, "float32, float64 or None")
         if vectors not in ("dense", "sparse"):
             raise _validate.rejected("vectors", vectors, "dense or sparse")
@@ -113,7 +114,7 @@ class StoredColumns:
                 f"the schema has fields {unknown}, which the DataFrame has no columns of: "
                 f"it has {names}"
             )
-        floats = _FLOATS.get(dtype or "")
+        floats = FLOATS.get(dtype or "")
         fields: list[pa.Field] = []
         dense: list[str] = []
         for column in spark_schema:
@@ -126,7 +127,7 @@ class StoredColumns:
                 )
                 declared[column.name] = one
                 dense.append(column.name)
-                stored: pa.DataType = pa.list_(_FLOATS.get(one.dtype, pa.float64()))
+                stored: pa.DataType = pa.list_(FLOATS.get(one.dtype, pa.float64()))
             else:
                 stored = _arrow_type(column.dataType, floats, column.name)
                 if column.name in declared:
@@ -156,6 +157,11 @@ class StoredColumns:
                     f'column "{wanted.name}" cannot be stored as {wanted.type}: {error}'
                 ) from None
         return pa.RecordBatch.from_arrays(arrays, schema=self.arrow_schema)
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as Spark takes it, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _is_vector(kind: spark_types.DataType) -> bool:

@@ -16,7 +16,7 @@ from .._staged import StagedWrite
 from ..schema import Schema
 from ..writing import WriteSummary
 from ._advice import advise
-from ._columns import StoredColumns
+from ._columns import StoredColumns, quoted
 from .source import LATE_FILES_S, TASK_MEMORY, stage
 
 __all__ = ["write", "write_columns"]
@@ -97,9 +97,9 @@ def write(
     partitions = _validate.names("partition_by", partition_by)
     order = _validate.names("sort_by", sort_by)
     if order and not partitions:
-        df = df.orderBy(*(df[_quoted(name)].asc_nulls_last() for name in order))
+        df = df.orderBy(*(df[quoted(name)].asc_nulls_last() for name in order))
     elif partitions:
-        df = df.repartition(*(df[_quoted(name)] for name in partitions))
+        df = df.repartition(*(df[quoted(name)] for name in partitions))
     columns = StoredColumns.of(df.schema, dtype=dtype, schema=schema)
     return write_columns(
         df,
@@ -170,10 +170,6 @@ class _Task:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         text = stage(self.planned, self.columns, batches)
         yield pa.RecordBatch.from_pydict({"staged": [text]})
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _ours(error: BaseException) -> errors.HeadraceError | None:

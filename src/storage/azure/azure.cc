@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "storage/azure/credentials.h"
 #include "storage/http_put.h"
@@ -127,19 +128,15 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
   const HttpSend send = MakeHttpSend(kConnectTimeout, kRequestTimeout);
   TokenSource token;
   if (azure.AccountKey().empty() && azure.SasToken().empty()) {
-    Status none;
-    if (!anonymous) {
-      auto found = FindAzureCredentials(send);
-      none = found.ok()
-                 ? CheckUnseen(azure.blob_storage_scheme, azure.blob_storage_authority)
-                 : found.status();
-      if (none.ok()) token = KeepToken(*std::move(found));
-    }
-    if (token == nullptr) {
-      system.put_needs = "the storage option \"account_key\" or \"sas_token\"" +
-                         (none.ok() ? "" : "; " + none.message());
+    system.put_needs = "the storage option \"account_key\" or \"sas_token\"";
+    if (anonymous) return system;
+    auto found = KeepFound(FindAzureCredentials(send), azure.blob_storage_scheme,
+                           azure.blob_storage_authority);
+    if (!found.ok()) {
+      system.put_needs += "; " + found.status().message();
       return system;
     }
+    token = *std::move(found);
   }
   system.put_if_absent =
       MakeHttpPut({.request =

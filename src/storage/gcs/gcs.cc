@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/json_text.h"
 #include "storage/gcs/credentials.h"
@@ -62,7 +63,8 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
       options.Get("endpoint_override", from_uri.endpoint_override);
   const std::string scheme =
       options.Get("scheme", from_uri.scheme.empty() ? "https" : from_uri.scheme);
-  Status no_token;
+  std::string put_needs =
+      "the storage option \"access_token\" or \"service_account_json\"";
   TokenSource token;
   if (anonymous) {
     gcs = arrow::fs::GcsOptions::Anonymous();
@@ -76,9 +78,14 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
     token = KeepToken([key] { return SignOwnToken(key); });
     gcs = arrow::fs::GcsOptions::FromServiceAccountCredentials(key);
   } else {
-    auto found = FindGoogleCredentials(MakeHttpSend(kConnectTimeout, kRequestTimeout));
-    no_token = found.ok() ? CheckUnseen(scheme, endpoint) : found.status();
-    if (no_token.ok()) token = KeepToken(*std::move(found));
+    auto found =
+        KeepFound(FindGoogleCredentials(MakeHttpSend(kConnectTimeout, kRequestTimeout)),
+                  scheme, endpoint);
+    if (found.ok()) {
+      token = *std::move(found);
+    } else {
+      put_needs += "; " + found.status().message();
+    }
   }
   gcs.endpoint_override = endpoint;
   gcs.scheme = scheme;
@@ -92,8 +99,7 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
                 .display_prefix = "gs://",
                 .retry = {.time_max_s = std::min(time_limit, kRetryTime)}};
   if (token == nullptr && !(anonymous && !gcs.endpoint_override.empty())) {
-    system.put_needs = "the storage option \"access_token\" or \"service_account_json\"" +
-                       (no_token.ok() ? "" : "; " + no_token.message());
+    system.put_needs = std::move(put_needs);
     return system;
   }
   system.put_if_absent =
