@@ -17,7 +17,7 @@ namespace headrace::storage {
 namespace {
 
 enum class Outcome {
-  kWritten,
+  kDone,
   kThere,    ///< An object was there.
   kAgain,    ///< Not now, or not known.
   kRefused,  ///< For good.
@@ -45,7 +45,7 @@ Outcome OutcomeOf(const HttpAnswer& answer) {
     case 200:
     case 201:
     case 204:
-      return Outcome::kWritten;
+      return Outcome::kDone;
     case 412:
       return Outcome::kThere;
     case 409:
@@ -68,11 +68,11 @@ Outcome OutcomeOf(const HttpAnswer& answer) {
   }
 }
 
-Status Refusal(const HttpAnswer& answer) {
+Status Refusal(const HttpAnswer& answer, const char* request = "put") {
   const std::string code = CodeOf(answer.body);
-  const std::string said = "the put was answered by HTTP status " +
-                           std::to_string(answer.status) +
-                           (code.empty() ? "" : " (" + code + ")");
+  const std::string said =
+      "the " + std::string(request) + " was answered by HTTP status " +
+      std::to_string(answer.status) + (code.empty() ? "" : " (" + code + ")");
   if (answer.status == 401 || answer.status == 403 || code == "ExpiredToken" ||
       code == "InvalidToken") {
     return Error(ErrorKind::kDenied, said);
@@ -108,7 +108,7 @@ class Putter {
       ARROW_ASSIGN_OR_RAISE(const HttpRequest request, put_.request(path, bytes));
       const auto answer = put_.send(request);
       switch (answer.ok() ? OutcomeOf(*answer) : Outcome::kAgain) {
-        case Outcome::kWritten:
+        case Outcome::kDone:
           return true;
         case Outcome::kThere:
           return may_be_ours ? Holds(path, bytes) : false;
@@ -145,7 +145,7 @@ class Putter {
     ARROW_RETURN_NOT_OK(PutAgain(probe, id + " first").status());
     const auto second = PutAgain(probe, id + " second");
     // Nothing is lost if it stays: its name is no table's.
-    ARROW_UNUSED(put_.filesystem->DeleteFile(probe));
+    ARROW_UNUSED(put_.remove(probe));
     ARROW_RETURN_NOT_OK(second.status());
     if (*second) {
       return Error(ErrorKind::kUnsupported,
@@ -164,9 +164,34 @@ class Putter {
 }  // namespace
 
 PutIfAbsent MakeHttpPut(HttpPut put) {
+  if (put.remove == nullptr) {
+    put.remove = [filesystem = put.filesystem](const std::string& path) {
+      return filesystem->DeleteFile(path);
+    };
+  }
   auto putter = std::make_shared<Putter>(std::move(put));
   return [putter](const std::string& path, std::string_view bytes) {
     return putter->Put(path, bytes);
+  };
+}
+
+DeleteFile MakeHttpDelete(DeleteRequest request, HttpSend send, RetryPolicy retry) {
+  return [=](const std::string& path) -> Status {
+    Backoff backoff(retry);
+    for (;;) {
+      ARROW_ASSIGN_OR_RAISE(const HttpRequest made, request(path));
+      const auto answer = send(made);
+      if (answer.ok()) {
+        const Outcome outcome = OutcomeOf(*answer);
+        const bool gone =
+            outcome == Outcome::kDone || answer->status == 202 || answer->status == 404;
+        if (gone) return Status::OK();
+        if (outcome != Outcome::kAgain) return Refusal(*answer, "delete");
+      }
+      if (!backoff.Again()) {
+        return answer.ok() ? Refusal(*answer, "delete") : answer.status();
+      }
+    }
   };
 }
 

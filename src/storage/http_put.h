@@ -1,6 +1,6 @@
 /// \file
 /// Put-if-absent on object stores, by HTTP: a put that the store takes only where no
-/// object is. Arrow's filesystems have none.
+/// object is. Arrow's filesystems have none. And deletes, where theirs are slow.
 ///
 /// A put whose answer is lost may have been done. Made again it is then refused, as if
 /// another had come first; so what is there is read back, and if it has our bytes, it is
@@ -26,10 +26,14 @@ namespace headrace::storage {
 using PutRequest =
     std::function<Result<HttpRequest>(const std::string& path, std::string_view bytes)>;
 
+/// The request that deletes an object, made for each attempt.
+using DeleteRequest = std::function<Result<HttpRequest>(const std::string& path)>;
+
 struct HttpPut {
   PutRequest request;
   HttpSend send;
-  std::shared_ptr<arrow::fs::FileSystem> filesystem;  ///< To read back and to delete.
+  std::shared_ptr<arrow::fs::FileSystem> filesystem;  ///< To read back.
+  DeleteFile remove = nullptr;                        ///< Null: as the filesystem does.
   RetryPolicy retry;
   /// Whether the store is known to heed the condition. Servers that speak a store's
   /// protocol may ignore it, and lose commits: those are tried first, once, on an object
@@ -45,5 +49,8 @@ inline RetryPolicy PutRetry(double request_timeout) {
 
 /// Denied, NotFound, Unavailable and Unsupported as the store's answer has it.
 PutIfAbsent MakeHttpPut(HttpPut put);
+
+/// Errors as those of puts, but for NotFound, which is none.
+DeleteFile MakeHttpDelete(DeleteRequest request, HttpSend send, RetryPolicy retry);
 
 }  // namespace headrace::storage

@@ -37,11 +37,20 @@ class HttpPutTest : public ::testing::Test {
 
   HttpPutTest() { Check(filesystem_->CreateDir("b", true)); }
 
-  PutIfAbsent Make(std::vector<Step> steps, bool heeds_condition = true) {
+  void Script(std::vector<Step> steps) {
     steps_.assign(std::make_move_iterator(steps.begin()),
                   std::make_move_iterator(steps.end()));
     requests_.clear();
     waits_ = 0;
+  }
+
+  RetryPolicy Retry() {
+    return {.attempts = 3,
+            .clock = {.now = [] { return 0.0; }, .wait = [this](double) { ++waits_; }}};
+  }
+
+  PutIfAbsent Make(std::vector<Step> steps, bool heeds_condition = true) {
+    Script(std::move(steps));
     return MakeHttpPut(
         {.request = [](const std::string& path,
                        std::string_view bytes) -> Result<HttpRequest> {
@@ -49,14 +58,21 @@ class HttpPutTest : public ::testing::Test {
          },
          .send = [this](const HttpRequest& request) { return Send(request); },
          .filesystem = filesystem_,
-         .retry = {.attempts = 3,
-                   .clock = {.now = [] { return 0.0; },
-                             .wait = [this](double) { ++waits_; }}},
+         .retry = Retry(),
          .heeds_condition = heeds_condition});
   }
 
   Result<bool> Put(std::vector<Step> steps) {
     return Make(std::move(steps))("b/x", "ours");
+  }
+
+  Status Delete(std::vector<Step> steps) {
+    Script(std::move(steps));
+    const auto request = [](const std::string& path) -> Result<HttpRequest> {
+      return HttpRequest{.method = "DELETE", .url = path};
+    };
+    const auto send = [this](const HttpRequest& request) { return Send(request); };
+    return MakeHttpDelete(request, send, Retry())("b/x");
   }
 
   Result<HttpAnswer> Send(const HttpRequest& request) {
@@ -151,6 +167,25 @@ TEST_F(HttpPutTest, TellsWhatGoogleSays) {
   for (const char* odd : {"[]", "{\"error\": 1}", "{\"error\": {\"message\": 2}}", "{"}) {
     EXPECT_FALSE(Put({{HttpAnswer{403, odd}, ""}}).ok());
   }
+}
+
+TEST_F(HttpPutTest, DeletesWhatIsThereOrNot) {
+  const HttpAnswer denied{403, "<Code>AuthorizationPermissionMismatch</Code>"};
+  EXPECT_TRUE(Delete({{HttpAnswer{202, ""}, ""}}).ok());
+  EXPECT_TRUE(Delete({{HttpAnswer{404, "<Code>BlobNotFound</Code>"}, ""}}).ok());
+  EXPECT_TRUE(Delete({{kSlowDown, ""},
+                      {Status::IOError("connection reset"), ""},
+                      {HttpAnswer{202, ""}, ""}})
+                  .ok());
+  EXPECT_THAT(requests_, SizeIs(3));
+  EXPECT_EQ(waits_, 2);
+  EXPECT_EQ(KindOf(Delete({{denied, ""}})), ErrorKind::kDenied);
+  const HttpAnswer leased{412, "<Code>LeaseIdMissing</Code>"};
+  const Status status = Delete({{leased, ""}});
+  EXPECT_EQ(KindOf(status), ErrorKind::kUnavailable);
+  EXPECT_THAT(status.message(),
+              HasSubstr("the delete was answered by HTTP status 412 (LeaseIdMissing)"));
+  EXPECT_FALSE(Delete({{kSlowDown, ""}, {kSlowDown, ""}, {kSlowDown, ""}}).ok());
 }
 
 TEST_F(HttpPutTest, AnUnknownServerIsTriedOnceBesideThePath) {

@@ -184,6 +184,7 @@ Storage::Storage(System system, std::vector<std::string> secrets)
       put_if_absent_(std::move(system.put_if_absent)),
       put_needs_(std::move(system.put_needs)),
       create_(std::move(system.create)),
+      remove_(std::move(system.remove)),
       retry_(std::move(system.retry)),
       secrets_(std::move(secrets)) {}
 
@@ -318,7 +319,9 @@ Status Storage::Replace(const std::string& path, std::string_view bytes) const {
 }
 
 Status Storage::Delete(const std::string& path) const {
-  Status status = Retried(retry_, path, [&] { return filesystem_->DeleteFile(path); });
+  Status status = remove_ != nullptr ? remove_(path) : Retried(retry_, path, [&] {
+    return filesystem_->DeleteFile(path);
+  });
   if (status.ok()) return status;
   const Status translated = Translate(status, path);
   return KindOf(translated) == ErrorKind::kNotFound ? Status::OK() : translated;

@@ -128,6 +128,7 @@ class Storage {
   storage::PutIfAbsent put_if_absent_;
   std::string put_needs_;
   CreateFile create_;
+  DeleteFile remove_;
   RetryPolicy retry_;
   std::vector<std::string> secrets_;
 };

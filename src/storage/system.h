@@ -44,6 +44,9 @@ class Options {
 using PutIfAbsent =
     std::function<Result<bool>(const std::string& path, std::string_view bytes)>;
 
+/// Deletes a file. OK where none is.
+using DeleteFile = std::function<Status(const std::string& path)>;
+
 /// Makes a file to be written, and its folders. Durable once it is closed.
 using CreateFile = std::function<Result<std::shared_ptr<arrow::io::OutputStream>>(
     const std::string& path)>;
@@ -59,6 +62,8 @@ struct System {
   std::string put_needs = {};
   /// Null: as the filesystem does.
   CreateFile create = nullptr;
+  /// Null: as the filesystem does.
+  DeleteFile remove = nullptr;
   /// How reads that fail in passing are made again.
   RetryPolicy retry = {.attempts = 1};
 };

@@ -40,20 +40,25 @@ std::string HttpDate(std::time_t time) {
   return text.data();
 }
 
-// "Put Blob", by a token, a shared access signature, or signed by the account's key.
-Result<HttpRequest> PutBlob(const arrow::fs::AzureOptions& azure,
-                            const TokenSource& token, const std::string& path,
-                            std::string_view bytes) {
+// "Put Blob", where none is, or "Delete Blob", by a token, a shared access signature, or
+// signed by the account's key.
+Result<HttpRequest> BlobRequest(const arrow::fs::AzureOptions& azure,
+                                const TokenSource& token, const std::string& method,
+                                const std::string& path, std::string_view bytes = "") {
+  const bool puts = method == "PUT";
   std::string url = azure.AccountBlobUrl(azure.account_name);
   while (url.ends_with('/')) url.pop_back();
   url += "/" + PercentEncode(path, "/");
   const std::string date = HttpDate(std::time(nullptr));
-  HttpRequest request{.method = "PUT",
+  HttpRequest request{.method = method,
                       .url = url,
                       .headers = {"Content-Type: application/octet-stream",
-                                  "If-None-Match: *", "x-ms-blob-type: BlockBlob",
                                   "x-ms-date: " + date, "x-ms-version: 2020-08-04"},
                       .body = std::string(bytes)};
+  if (puts) {
+    request.headers.insert(request.headers.end(),
+                           {"If-None-Match: *", "x-ms-blob-type: BlockBlob"});
+  }
   if (token != nullptr) {
     ARROW_ASSIGN_OR_RAISE(const std::string text, token());
     request.headers.push_back("Authorization: Bearer " + text);
@@ -67,9 +72,10 @@ Result<HttpRequest> PutBlob(const arrow::fs::AzureOptions& azure,
   // Microsoft's "Authorize with Shared Key", whose empty lines are headers not sent.
   const std::string size = bytes.empty() ? "" : std::to_string(bytes.size());
   const std::string text =
-      "PUT\n\n\n" + size + "\n\napplication/octet-stream\n\n\n\n*\n\n\n" +
-      "x-ms-blob-type:BlockBlob\nx-ms-date:" + date + "\nx-ms-version:2020-08-04\n/" +
-      azure.account_name + url.substr(url.find('/', url.find("://") + 3));
+      method + "\n\n\n" + size + "\n\napplication/octet-stream\n\n\n\n" +
+      (puts ? "*\n\n\nx-ms-blob-type:BlockBlob\n" : "\n\n\n") + "x-ms-date:" + date +
+      "\nx-ms-version:2020-08-04\n/" + azure.account_name +
+      url.substr(url.find('/', url.find("://") + 3));
   ARROW_ASSIGN_OR_RAISE(const std::string signature,
                         HmacSha256(azure.AccountKey(), text));
   request.headers.push_back("Authorization: SharedKey " + azure.account_name + ":" +
@@ -138,13 +144,21 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
     }
     token = *std::move(found);
   }
+  // Arrow's way takes five requests: it leases the file, makes a mark of its folder, and
+  // gives the lease back, whose refusal can keep its client waiting for a minute.
+  system.remove = MakeHttpDelete(
+      [azure, token](const std::string& path) {
+        return BlobRequest(azure, token, "DELETE", path);
+      },
+      send, PutRetry(kRequestTimeout));
   system.put_if_absent =
       MakeHttpPut({.request =
                        [azure, token](const std::string& path, std::string_view bytes) {
-                         return PutBlob(azure, token, path, bytes);
+                         return BlobRequest(azure, token, "PUT", path, bytes);
                        },
                    .send = send,
                    .filesystem = filesystem,
+                   .remove = system.remove,
                    .retry = PutRetry(kRequestTimeout),
                    .heeds_condition = azure.blob_storage_authority.starts_with('.')});
   return system;
