@@ -237,6 +237,7 @@ Result<VacuumReport> Vacuum(const std::string& uri, int64_t older_than_ms, bool 
   ARROW_ASSIGN_OR_RAISE(auto files,
                         table.storage->ListAll(table.root, /*recursive=*/true));
   VacuumReport report;
+  std::vector<std::string> paths;
   for (const storage::FileEntry& file : files) {
     const bool in_log =
         file.relative_path.starts_with(std::string(table::delta::kLogFolder) + "/");
@@ -247,7 +248,12 @@ Result<VacuumReport> Vacuum(const std::string& uri, int64_t older_than_ms, bool 
     if (file.modified_ns / 1'000'000 >= before_ms) continue;
     report.files.push_back(file.relative_path);
     report.bytes += file.size;
-    if (!dry_run) ARROW_RETURN_NOT_OK(table.storage->Delete(file.path));
+    paths.push_back(file.path);
+  }
+  if (!dry_run) {
+    ARROW_RETURN_NOT_OK(executor.ForEach(
+        static_cast<int64_t>(paths.size()),
+        [&](int64_t i) { return table.storage->Delete(paths[static_cast<size_t>(i)]); }));
   }
   report.deleted = !dry_run;
   return report;

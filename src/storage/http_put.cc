@@ -175,7 +175,8 @@ PutIfAbsent MakeHttpPut(HttpPut put) {
   };
 }
 
-DeleteFile MakeHttpDelete(DeleteRequest request, HttpSend send, RetryPolicy retry) {
+DeleteFile MakeHttpDelete(const DeleteRequest& request, const HttpSend& send,
+                          const RetryPolicy& retry) {
   return [=](const std::string& path) -> Status {
     Backoff backoff(retry);
     for (;;) {

@@ -51,6 +51,7 @@ inline RetryPolicy PutRetry(double request_timeout) {
 PutIfAbsent MakeHttpPut(HttpPut put);
 
 /// Errors as those of puts, but for NotFound, which is none.
-DeleteFile MakeHttpDelete(DeleteRequest request, HttpSend send, RetryPolicy retry);
+DeleteFile MakeHttpDelete(const DeleteRequest& request, const HttpSend& send,
+                          const RetryPolicy& retry);
 
 }  // namespace headrace::storage

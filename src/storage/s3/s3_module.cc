@@ -42,17 +42,19 @@ std::string UrlOfBucket(const arrow::fs::S3Options& s3, const std::string& regio
   return s3.scheme + "://" + bucket + "." + host + "/";
 }
 
-Result<HttpRequest> PutObject(const arrow::fs::S3FileSystem& filesystem,
-                              const std::string& path, std::string_view bytes) {
+// "PutObject", where none is, or "DeleteObject".
+Result<HttpRequest> ObjectRequest(const arrow::fs::S3FileSystem& filesystem,
+                                  const std::string& method, const std::string& path,
+                                  std::string_view bytes = "") {
   const arrow::fs::S3Options s3 = filesystem.options();
   const std::string region =
       filesystem.region().empty() ? "us-east-1" : filesystem.region();
   const size_t slash = path.find('/');
   const std::string key = slash == std::string::npos ? "" : path.substr(slash + 1);
   HttpRequest request{
-      .method = "PUT",
+      .method = method,
       .url = UrlOfBucket(s3, region, path.substr(0, slash)) + PercentEncode(key, "/"),
-      .headers = {"Content-Type: application/octet-stream", "If-None-Match: *",
+      .headers = {"Content-Type: application/octet-stream",
                   "x-amz-content-sha256: " + Sha256Hex(bytes)},
       .body = std::string(bytes),
       .aws_signature = "aws:amz:" + region + ":s3",
@@ -62,6 +64,7 @@ Result<HttpRequest> PutObject(const arrow::fs::S3FileSystem& filesystem,
   if (request.user.empty()) {
     return Error(ErrorKind::kDenied, "no credentials were found");
   }
+  if (method == "PUT") request.headers.emplace_back("If-None-Match: *");
   const std::string token = s3.GetSessionToken();
   if (!token.empty()) request.headers.push_back("x-amz-security-token: " + token);
   return request;
@@ -97,13 +100,22 @@ Status Make(const std::string& uri, const Options& options, System* system) {
     system->put_needs = "credentials";
     return Status::OK();
   }
+  const HttpSend send = MakeHttpSend(connect_timeout, request_timeout);
+  // Arrow's way takes three requests: it looks first, and makes a mark of the folder
+  // after.
+  system->remove = MakeHttpDelete(
+      [filesystem](const std::string& path) {
+        return ObjectRequest(*filesystem, "DELETE", path);
+      },
+      send, PutRetry(request_timeout));
   system->put_if_absent =
       MakeHttpPut({.request =
                        [filesystem](const std::string& path, std::string_view bytes) {
-                         return PutObject(*filesystem, path, bytes);
+                         return ObjectRequest(*filesystem, "PUT", path, bytes);
                        },
-                   .send = MakeHttpSend(connect_timeout, request_timeout),
+                   .send = send,
                    .filesystem = filesystem,
+                   .remove = system->remove,
                    .retry = PutRetry(request_timeout),
                    .heeds_condition = s3.endpoint_override.empty()});
   return Status::OK();
