@@ -15,8 +15,4 @@ if ! { cmake --preset asan && cmake --build build/asan --parallel "$(nproc)" \
   tail -25 "$log" >&2
   exit 1
 fi
-if ! ctest --preset asan --parallel "$(nproc)" --timeout 600 --output-junit ctest.xml \
-    >build/asan/ctest.log 2>&1 </dev/null; then
-  grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start +[0-9]+:' build/asan/ctest.log >&2 || true
-  exit 1
-fi
+exec tools/cpp_tests.sh asan 900

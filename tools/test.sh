@@ -4,21 +4,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/build.sh
 export PATH="$PWD/.venv/bin:$PATH"
+python tests/spark/jvm.py
 if (($#)); then
   exec python -m pytest "$@"
 fi
 
 # What passed stands for this very tree; make test-all asks before it runs it all again.
 tree=$(python tools/fingerprint.py)
-rm -f build/dev/ctest.xml build/dev/pytest.xml build/tested
+rm -f build/dev/pytest.xml build/tested
 python tools/tidy.py
 failed=0
-ctest --test-dir build/dev --parallel "$(nproc)" --output-on-failure --timeout 300 \
-  --output-junit ctest.xml >build/dev/ctest.log 2>&1 </dev/null || failed=1
-if ((failed)); then
-  grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start +[0-9]+:' build/dev/ctest.log || true
-fi
-python -m pytest -q --numprocesses "$(nproc)" --junitxml build/dev/pytest.xml </dev/null || failed=1
-python tools/summary.py build/dev/ctest.xml build/dev/pytest.xml || failed=1
+tools/cpp_tests.sh dev 300 || failed=1
+# One more than there are cores, as a fifth of the time is spent waiting.
+python -m pytest -q --numprocesses "$(($(nproc) + 1))" --junitxml build/dev/pytest.xml </dev/null || failed=1
+python tools/summary.py build/dev/{ctest,pytest}.xml build/dev/gtest/*.xml || failed=1
 ((failed)) || echo "$tree" >build/tested
 exit "$failed"

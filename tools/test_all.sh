@@ -16,6 +16,6 @@ tools/clang_tidy.sh || failed=1
 tools/asan.sh || failed=1
 tools/tsan.sh || failed=1
 tools/wheel.sh || failed=1
-python tools/summary.py build/dev/ctest.xml build/dev/pytest.xml build/dev/long.xml build/asan/ctest.xml \
-  build/tsan/ctest.xml build/clang-tidy/report.xml build/wheel/pytest.xml || failed=1
+python tools/summary.py build/{dev,asan,tsan}/ctest.xml build/{dev,asan,tsan}/gtest/*.xml \
+  build/dev/{pytest,long}.xml build/clang-tidy/report.xml build/wheel/pytest.xml || failed=1
 exit "$failed"

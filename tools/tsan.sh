@@ -18,10 +18,5 @@ fi
 # The suites of these folders, by name.
 suites=$(find src/base src/gang src/storage src/window src/pipeline \
   src/reader/chunk_cache_test.cc -name '*_test.cc' -exec \
-  sed -nE 's/^TEST(_F|_P)?\(([A-Za-z0-9]+),.*/\2/p' {} + | sort -u | paste -sd '|')
-if ! ctest --preset tsan --parallel "$(nproc)" --timeout 900 --no-tests=error \
-    --tests-regex "(^|/)($suites)[./]" --output-junit ctest.xml \
-    >build/tsan/ctest.log 2>&1 </dev/null; then
-  grep -vE '^ *[0-9]+/[0-9]+ Test .* Passed|^ *Start +[0-9]+:' build/tsan/ctest.log >&2 || true
-  exit 1
-fi
+  sed -nE 's/^TEST(_F|_P)?\(([A-Za-z0-9]+),.*/\2.*:*\/\2.*/p' {} + | sort -u | paste -sd ':')
+exec tools/cpp_tests.sh tsan 900 "$suites"

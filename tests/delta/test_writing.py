@@ -3,6 +3,7 @@
 import datetime
 import json
 import multiprocessing
+import os
 import pathlib
 import random
 import signal
@@ -158,6 +159,8 @@ def test_history_diff_restore_and_vacuum(tmp_path: pathlib.Path) -> None:
     assert oracle.by_deltalake(uri, 3).num_rows == 15
     left = tmp_path / "t/part-left-over.parquet"
     left.write_bytes(b"half")
+    an_hour_ago = time.time() - 3600  # what is of this very millisecond is not old
+    os.utime(left, (an_hour_ago, an_hour_ago))
     assert hr.vacuum(uri).files == ()
     found = hr.vacuum(uri, older_than=datetime.timedelta(0))
     assert "part-left-over.parquet" in found.files

@@ -25,8 +25,6 @@ from pathlib import Path
 import pyarrow.fs
 
 HOST = "127.0.0.1"
-#: Of a JVM that lives for a minute, and would compile for half of it.
-QUICK_JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 BUCKET = "headrace-tests"
 STARTS_WITHIN = 60
 PUBLIC_BUCKET = "headrace-public"

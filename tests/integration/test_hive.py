@@ -19,6 +19,7 @@ from typing import Any
 
 import catalog_checks
 import headrace as hr
+import jvm
 import pyarrow as pa
 import pytest
 import servers
@@ -62,11 +63,7 @@ class Spark:
                 stderr=log,
                 cwd=folder,
                 text=True,
-                env={
-                    **os.environ,
-                    "SPARK_LOCAL_IP": "127.0.0.1",
-                    "JAVA_TOOL_OPTIONS": " ".join(servers.QUICK_JVM),
-                },
+                env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
             )  # fmt: skip
         if self._answer() != "ready\n":
             raise RuntimeError((folder / "spark.txt").read_text()[-4000:])
@@ -111,7 +108,7 @@ def running(folder: Path) -> Iterator[Metastore]:
     process = servers.start_process(
         [
             "java",
-            *servers.QUICK_JVM,
+            *jvm.QUICK,
             "-Xmx512m",
             "-cp",
             f"{JARS}/*",

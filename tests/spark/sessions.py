@@ -2,8 +2,10 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+import jvm
 from pyspark.sql import SparkSession
 
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -18,6 +20,10 @@ OPTIONS = {
     "spark.driver.memory": "768m",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.session.timeZone": ZONE,
+    "spark.executor.extraJavaOptions": " ".join(jvm.QUICK),
+    # Workers are forked of one that has imported what most tasks do.
+    "spark.python.daemon.module": "warm_daemon",
+    "spark.executorEnv.PYTHONPATH": str(Path(__file__).parent),
 }
 
 

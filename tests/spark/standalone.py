@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jvm
 import servers
 
 
@@ -24,7 +25,7 @@ def start(
         folder,
         SPARK_LOCAL_IP=host,
         SPARK_DAEMON_MEMORY="512m",
-        SPARK_DAEMON_JAVA_OPTS=" ".join(servers.QUICK_JVM),
+        SPARK_DAEMON_JAVA_OPTS=" ".join(jvm.QUICK),
         PYTHONPATH=str(Path(__file__).parent),
         **environment,
     )  # fmt: skip
@@ -74,8 +75,7 @@ def standalone(
         servers.wait_for(ready, processes[0], folder / "master", within=120)
         yield url
     finally:
-        for process in reversed(
-            processes
-        ):  # a worker that is asked to ends its executors
+        # A worker that is asked to ends its executors.
+        for process in reversed(processes):
             process.terminate()
             process.wait()

@@ -278,8 +278,8 @@ def test_partitions_and_empty_frames(spark, cache):
         assert len(converter) == 0
         with converter.loader(batch_size=4) as loader:
             assert list(loader) == []
-    with hr.spark.convert(spark.range(0, 400, 1, 200), cache_dir=cache) as converter:
-        assert converter.dataset().count_rows() == 400
+    with hr.spark.convert(spark.range(0, 100, 1, 50), cache_dir=cache) as converter:
+        assert converter.dataset().count_rows() == 100
 
 
 PROGRAM = """

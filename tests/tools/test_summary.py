@@ -30,6 +30,13 @@ def test_fails_when_a_test_failed(tmp_path: Path) -> None:
     assert run(tmp_path, a=PASSED, b=MIXED) == (1, "3 passed, 2 failed, 2 skipped\n")
 
 
+def test_of_shards_those_count_that_failed(tmp_path: Path) -> None:
+    passed = PASSED.replace("name='b'", "name='shard.0'")
+    assert run(tmp_path, a=passed) == (0, "1 passed, 0 failed\n")
+    failed = MIXED.replace('name="d"', 'name="shard.0"')
+    assert run(tmp_path, a=failed) == (1, "1 passed, 2 failed, 2 skipped\n")
+
+
 def test_fails_when_nothing_ran(tmp_path: Path) -> None:
     assert run(tmp_path, a="<testsuite/>") == (1, "0 passed, 0 failed\n")
 
