@@ -1,6 +1,7 @@
 """How fast a loader goes over a table on S3, beside pyarrow's best raw rate; what it reads.
 
-The server is SeaweedFS on this machine, so that it, reading and decoding share the cores. Raw
+The server is SeaweedFS on this machine, so that it, reading and decoding share the cores, and
+on two of them what is measured is their CPU time; link.sh puts a link of some rate between. Raw
 reads are those of `pyarrow.fs.S3FileSystem`: the files whole, cut into parts, by threads; the
 best of some part sizes and counts of threads. Raw reads and loader run in turn, after a round
 that is not counted; the ratio is that of a pair. Beside them `pyarrow.parquet.read_table`,
@@ -11,8 +12,10 @@ of the row groups that hold the rows.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -35,6 +38,14 @@ import work
 MIB = 1 << 20
 PARTS = (4 * MIB, 16 * MIB)
 THREADS = (2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The server, as it is reached."""
+
+    options: dict[str, str]
+    filesystem: pyarrow.fs.FileSystem
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ def files_of(filesystem: pyarrow.fs.FileSystem, path: str) -> list[pyarrow.fs.Fi
     return [info for info in found if info.path.endswith(".parquet")]
 
 
-def read_raw(server: servers.Server, path: str, raw: Raw) -> float:
+def read_raw(server: Store, path: str, raw: Raw) -> float:
     """Return the bytes a second of reading the files whole."""
     parts = [
         (info.path, begin, min(raw.part_bytes, info.size - begin))
@@ -103,7 +114,7 @@ def read_raw(server: servers.Server, path: str, raw: Raw) -> float:
     return count / (time.perf_counter() - begin)
 
 
-def read_table(server: servers.Server, path: str) -> float:
+def read_table(server: Store, path: str) -> float:
     """Return the stored bytes a second of pyarrow's reading and decoding."""
     size = sum(info.size for info in files_of(server.filesystem, path))
     begin = time.perf_counter()
@@ -112,7 +123,7 @@ def read_table(server: servers.Server, path: str) -> float:
     return size / (time.perf_counter() - begin)
 
 
-def stored_bytes(server: servers.Server, path: str, columns: list[str] | None) -> int:
+def stored_bytes(server: Store, path: str, columns: list[str] | None) -> int:
     """Return the bytes of the chunks of some columns; None: of all."""
     count = 0
     for info in files_of(server.filesystem, path):
@@ -128,9 +139,7 @@ def stored_bytes(server: servers.Server, path: str, columns: list[str] | None) -
     return count
 
 
-def read_loader(
-    server: servers.Server, path: str, case: Case
-) -> tuple[float, dict[str, object]]:
+def read_loader(server: Store, path: str, case: Case) -> tuple[float, dict[str, object]]:
     """Return the seconds of a pass, and the loader's statistics."""
     dataset = hr.open(f"s3://{path}", storage_options=server.options)
     if case.columns is not None:
@@ -142,9 +151,7 @@ def read_loader(
         return time.perf_counter() - begin, loader.stats()
 
 
-def measure(
-    server: servers.Server, path: str, case: Case, best: Raw, pairs: int
-) -> Measured:
+def measure(server: Store, path: str, case: Case, best: Raw, pairs: int) -> Measured:
     """Run raw reads and loader in turn."""
     size = stored_bytes(server, path, case.columns)
     raws, rates = [], []
@@ -169,7 +176,7 @@ def measure(
     )
 
 
-def filtered(server: servers.Server, source: Path, path: str) -> dict[str, float]:
+def filtered(server: Store, source: Path, path: str) -> dict[str, float]:
     """Read a hundredth of a table's rows, in a range of the column that it is sorted by."""
     uri = f"s3://{path}"
     options = {"storage_options": server.options}
@@ -211,6 +218,18 @@ def lines(results: list[Measured]) -> Iterator[str]:
         )
 
 
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[dict[str, str]]:
+    """Start a server that has a table; the storage options that reach it."""
+    with tempfile.TemporaryDirectory() as place:
+        server = servers.start_s3(servers.S3Place(Path(place)))
+        try:
+            server.upload(folder, "work")
+            yield server.options
+        finally:
+            server.stop()
+
+
 def main() -> None:
     """Measure all cases; print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -218,23 +237,31 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--data", type=Path, default=Path("build/bench/data"))
     parser.add_argument("--json", type=Path, default=Path("build/bench/s3.json"))
+    parser.add_argument("--host", default=servers.HOST, help="the server's address")
+    parser.add_argument("--serve", type=Path, help="serve only, and tell this file how")
+    parser.add_argument("--at", type=Path, help="the server that this file tells of")
     arguments = parser.parse_args()
+    servers.HOST = arguments.host
     folder = work.write(arguments.data, arguments.rows)
-    with tempfile.TemporaryDirectory() as place:
-        server = servers.start_s3(servers.S3Place(Path(place)))
-        try:
-            path = server.upload(folder, "work").removeprefix("s3://")
-            grid = [Raw(part, threads) for part in PARTS for threads in THREADS]
-            read_raw(server, path, grid[0])
-            raw = {each: read_raw(server, path, each) for each in grid}
-            best = max(raw, key=lambda each: raw[each])
-            results = [
-                measure(server, path, case, best, arguments.pairs) for case in CASES
-            ]
-            decoded = read_table(server, path)
-            chosen = filtered(server, folder, f"{servers.BUCKET}/sorted")
-        finally:
-            server.stop()
+    with contextlib.ExitStack() as stack:
+        if arguments.at is None:
+            options = stack.enter_context(serving(folder))
+        else:
+            options = json.loads(arguments.at.read_text())
+        if arguments.serve is not None:
+            new = arguments.serve.with_suffix(".new")
+            new.write_text(json.dumps(options))
+            new.rename(arguments.serve)
+            signal.pause()
+        server = Store(options, pyarrow.fs.S3FileSystem(**options))
+        path = f"{servers.BUCKET}/work"
+        grid = [Raw(part, threads) for part in PARTS for threads in THREADS]
+        read_raw(server, path, grid[0])
+        raw = {each: read_raw(server, path, each) for each in grid}
+        best = max(raw, key=lambda each: raw[each])
+        results = [measure(server, path, case, best, arguments.pairs) for case in CASES]
+        decoded = read_table(server, path)
+        chosen = filtered(server, folder, f"{servers.BUCKET}/sorted")
     for line in lines(results):
         print(line)
     print(
