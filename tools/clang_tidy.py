@@ -70,6 +70,8 @@ def main() -> int:
     wanted = arguments.files or [
         path for path in commands if path.startswith(FOLDERS) and not is_test(path)
     ]
+    if unknown := [path for path in wanted if path not in commands]:
+        parser.error(f"not compiled in {arguments.build} (tests are not): {unknown}")
     passed = arguments.build / "passed"
     passed.mkdir(exist_ok=True)
     common = common_digest(tree)

@@ -178,6 +178,11 @@ PutIfAbsent MakeHttpPut(HttpPut put) {
 DeleteFile MakeHttpDelete(const DeleteRequest& request, const HttpSend& send,
                           const RetryPolicy& retry) {
   return [=](const std::string& path) -> Status {
+    const size_t slash = path.find('/');
+    if (slash == std::string::npos || slash + 1 == path.size()) {
+      return Error(ErrorKind::kInvalidArgument,
+                   "names no object, which is to be deleted");
+    }
     Backoff backoff(retry);
     for (;;) {
       ARROW_ASSIGN_OR_RAISE(const HttpRequest made, request(path));

@@ -41,8 +41,8 @@ struct HttpPut {
   bool heeds_condition = false;
 };
 
-/// How puts are made again, where a request may be silent for `request_timeout`. There is
-/// no layer below that would.
+/// How requests are made again, where a request may be silent for `request_timeout`.
+/// There is no layer below that would.
 inline RetryPolicy PutRetry(double request_timeout) {
   return {.attempts = 6, .time_max_s = 2 * request_timeout};
 }
@@ -50,7 +50,8 @@ inline RetryPolicy PutRetry(double request_timeout) {
 /// Denied, NotFound, Unavailable and Unsupported as the store's answer has it.
 PutIfAbsent MakeHttpPut(HttpPut put);
 
-/// Errors as those of puts, but for NotFound, which is none.
+/// Errors as those of puts, but for NotFound, which is none; InvalidArgument for a path
+/// that names a bucket only.
 DeleteFile MakeHttpDelete(const DeleteRequest& request, const HttpSend& send,
                           const RetryPolicy& retry);
 

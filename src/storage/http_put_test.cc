@@ -66,13 +66,13 @@ class HttpPutTest : public ::testing::Test {
     return Make(std::move(steps))("b/x", "ours");
   }
 
-  Status Delete(std::vector<Step> steps) {
+  Status Delete(std::vector<Step> steps, const std::string& path = "b/x") {
     Script(std::move(steps));
     const auto request = [](const std::string& path) -> Result<HttpRequest> {
       return HttpRequest{.method = "DELETE", .url = path};
     };
     const auto send = [this](const HttpRequest& request) { return Send(request); };
-    return MakeHttpDelete(request, send, Retry())("b/x");
+    return MakeHttpDelete(request, send, Retry())(path);
   }
 
   Result<HttpAnswer> Send(const HttpRequest& request) {
@@ -186,6 +186,13 @@ TEST_F(HttpPutTest, DeletesWhatIsThereOrNot) {
   EXPECT_THAT(status.message(),
               HasSubstr("the delete was answered by HTTP status 412 (LeaseIdMissing)"));
   EXPECT_FALSE(Delete({{kSlowDown, ""}, {kSlowDown, ""}, {kSlowDown, ""}}).ok());
+}
+
+TEST_F(HttpPutTest, DeletesNoBucket) {
+  for (const char* path : {"b", "b/"}) {
+    EXPECT_EQ(KindOf(Delete({}, path)), ErrorKind::kInvalidArgument) << path;
+    EXPECT_THAT(requests_, SizeIs(0));
+  }
 }
 
 TEST_F(HttpPutTest, AnUnknownServerIsTriedOnceBesideThePath) {
