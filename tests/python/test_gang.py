@@ -15,24 +15,16 @@ from typing import Any
 
 import headrace as hr
 import pytest
+from listing import runs
 from living import PROMPT, nothing_left, script
 
 HEADRACE = Path(hr.__file__).parent / "bin" / "headrace"
 
 
-def gone(pid: int) -> bool:
-    """Whether a process has ended, reaped or not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return stat[stat.rindex(")") + 2] == "Z"
-
-
 def wait_until_gone(pids: list[int]) -> None:
     deadline = time.monotonic() + PROMPT
-    while not all(gone(pid) for pid in pids):
-        assert time.monotonic() < deadline, [pid for pid in pids if not gone(pid)]
+    while any(runs(pid) for pid in pids):
+        assert time.monotonic() < deadline, [pid for pid in pids if runs(pid)]
         time.sleep(0.01)
 
 
@@ -427,7 +419,7 @@ def sleepers(command: list[str], tmp_path: Path) -> Iterator[Any]:
             int(pid) for line in lines for pid in re.findall(r"\d+", line.split("]")[1])
         ]
         assert len(pids) == 4, lines
-        assert not any(gone(pid) for pid in pids)
+        assert all(runs(pid) for pid in pids)
         launcher.pids = pids  # type: ignore[attr-defined]
         try:
             yield launcher
@@ -543,7 +535,7 @@ def test_many_gangs_of_functions_leave_nothing(
     assert children() == before
     assert len(said) == 2 * (100 + len(ends))
     pids = [pid for _, *pids in said for pid in pids]
-    assert [pid for pid in pids if not gone(pid)] == []
+    assert [pid for pid in pids if runs(pid)] == []
     # Sockets where ranks meet have no file, but a name; other ports end with processes.
     names = Path("/proc/net/unix").read_text()
     assert [address for address, *_ in said if address in names] == []

@@ -14,9 +14,9 @@ def runs(pid: int) -> bool:
     """Whether a process is there and has not ended."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends meanwhile
         return False
-    return status.rsplit(")", 1)[1].split()[0] != "Z"
+    return status.rsplit(")", 1)[1].split()[0] not in "ZX"
 
 
 def parent(pid: int) -> int:
