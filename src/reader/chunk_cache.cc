@@ -62,11 +62,17 @@ std::shared_ptr<ChunkCache::Block> ChunkCache::Find(int64_t fragment, int64_t of
 
 void ChunkCache::LetGo(int64_t bytes, bool kept) {
   for (auto at = blocks_.begin(); at != blocks_.end() && bytes_ + bytes > capacity_;) {
-    if (at->use_count() > 1 || (*at)->kept != kept) {
+    Block& block = **at;
+    // Tasks that come late, to parts that others have read, hold it and do not use it.
+    const bool used = at->use_count() > 1 + block.tasks ||
+                      std::ranges::find(block.parts, Part::kLoading) != block.parts.end();
+    if (used || block.kept != kept) {
       ++at;
       continue;
     }
-    bytes_ -= (*at)->range.size;
+    bytes_ -= block.range.size;
+    block.failed = true;
+    block.bytes.reset();
     at = blocks_.erase(at);
   }
 }
