@@ -43,7 +43,7 @@ struct HttpPut {
 
 /// How requests are made again, where a request may be silent for `request_timeout`.
 /// There is no layer below that would.
-inline RetryPolicy PutRetry(double request_timeout) {
+inline RetryPolicy RequestRetry(double request_timeout) {
   return {.attempts = 6, .time_max_s = 2 * request_timeout};
 }
 

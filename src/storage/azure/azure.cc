@@ -150,7 +150,7 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
       [azure, token](const std::string& path) {
         return BlobRequest(azure, token, "DELETE", path);
       },
-      send, PutRetry(kRequestTimeout));
+      send, RequestRetry(kRequestTimeout));
   system.put_if_absent =
       MakeHttpPut({.request =
                        [azure, token](const std::string& path, std::string_view bytes) {
@@ -159,7 +159,7 @@ Result<System> MakeAzure(const std::string& uri, const OptionMap& given) {
                    .send = send,
                    .filesystem = filesystem,
                    .remove = system.remove,
-                   .retry = PutRetry(kRequestTimeout),
+                   .retry = RequestRetry(kRequestTimeout),
                    .heeds_condition = azure.blob_storage_authority.starts_with('.')});
   return system;
 }

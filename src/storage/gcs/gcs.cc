@@ -109,7 +109,7 @@ Result<System> MakeGcs(const std::string& uri, const OptionMap& given) {
                        },
                    .send = MakeHttpSend(kConnectTimeout, time_limit),
                    .filesystem = filesystem,
-                   .retry = PutRetry(time_limit),
+                   .retry = RequestRetry(time_limit),
                    .heeds_condition = gcs.endpoint_override.empty()});
   return system;
 }

@@ -107,7 +107,7 @@ Status Make(const std::string& uri, const Options& options, System* system) {
       [filesystem](const std::string& path) {
         return ObjectRequest(*filesystem, "DELETE", path);
       },
-      send, PutRetry(request_timeout));
+      send, RequestRetry(request_timeout));
   system->put_if_absent =
       MakeHttpPut({.request =
                        [filesystem](const std::string& path, std::string_view bytes) {
@@ -116,7 +116,7 @@ Status Make(const std::string& uri, const Options& options, System* system) {
                    .send = send,
                    .filesystem = filesystem,
                    .remove = system->remove,
-                   .retry = PutRetry(request_timeout),
+                   .retry = RequestRetry(request_timeout),
                    .heeds_condition = s3.endpoint_override.empty()});
   return Status::OK();
 }
