@@ -255,8 +255,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
                      "shuffle_window_rows, batch_size or selection");
   }
   // A quarter of what is left goes into larger reads, another into keeping what is read
-  // more than once, an eighth into steps that are assembled together, another into
-  // batches that wait, the rest into running ahead.
+  // more than once (two where each read takes long), an eighth into steps that are
+  // assembled together, another into batches that wait, the rest into running ahead.
   if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
     const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
     plan.steps_together = std::clamp<int64_t>(
@@ -276,10 +276,12 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
                  kReadBufferMin, remote ? kRemoteBufferMax : kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
   if (needs.filtered || remote) {
-    // Without a filter for what streams have open, what those after them will have, and
-    // where streams begin, which is read again where others end.
-    plan.chunk_cache =
-        needs.filtered ? spare : std::min(spare, 3 * streams * group_bytes);
+    plan.chunk_cache = remote ? 2 * spare : spare;
+    if (!needs.filtered) {
+      // For what streams have open, what they will have open next, and where they begin,
+      // which is read again where others end.
+      plan.chunk_cache = std::min(plan.chunk_cache, 3 * streams * group_bytes);
+    }
     plan.readers += plan.chunk_cache;
   }
   return plan;

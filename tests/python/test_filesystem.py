@@ -159,6 +159,28 @@ def test_where_streams_begin_far_away_is_not_read_again_where_others_end(tmp_pat
     assert stats["bytes_read"] <= path.stat().st_size
 
 
+def test_half_of_what_is_above_the_floor_holds_what_streams_share_far_away(tmp_path):
+    """Row groups that two streams share stay beside those that eight have open."""
+    rows = 40 * 60_000
+    path = tmp_path / "table.parquet"
+    values = np.random.default_rng(5).integers(0, 2**40, rows)
+    pq.write_table(
+        pa.table({"id": values}), path, row_group_size=60_000, use_dictionary=False
+    )
+    there = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
+    order = {"batch_size": 1000, "shuffle_window_rows": 8000, "streams": 7}
+    dataset = hr.open(path.name, filesystem=there)
+    with dataset.loader(**order) as loader:
+        floor = loader.stats()["memory_floor"]
+    # What streams have open, will have open next, and began in.
+    needed = 3 * 7 * 60_000 * 8
+    with dataset.loader(**order, memory_budget=floor + 2 * needed + 4096) as loader:
+        total = sum(int(batch["id"].sum()) for batch in loader)
+        stats = loader.stats()
+    assert total == values.sum()
+    assert stats["bytes_read"] <= path.stat().st_size
+
+
 def test_of_large_row_groups_far_away_a_block_reads_its_own_pages(tmp_path):
     """Blocks of one row group are far apart in the order."""
     rows = 8 << 20
