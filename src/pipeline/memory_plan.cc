@@ -232,7 +232,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   const int64_t joining =
       any_gathered ? threads * window_per_stream * plan.window_row_bytes : 0;
   const int64_t fixed_part = streams * pages + joining + table.footer_cache_bytes_used() +
-                             threads * window_per_stream * 4;
+                             threads * window_per_stream * (4 + window::kFillingBytes);
   // A tile: one column when every row is wanted, all of them with copies when filtered.
   const int64_t tile_row_bytes = needs.filtered ? 3 * row_bytes + 16 : 3 * widest_value;
   auto readers_with = [&](int64_t buffer, int64_t tile) {

@@ -45,10 +45,10 @@ Result<std::unique_ptr<window::Window>> Stream::Fill(std::vector<uint32_t>* plac
     if (read.damaged.empty()) return Status::OK();
     return window->MarkDamaged(read.column, base + read.at, read.damaged);
   };
-  sink.slot_of = [&](size_t column) -> Result<std::optional<window::Slot>> {
+  sink.slot_of = [&](size_t column, int64_t rows) -> Result<std::optional<window::Slot>> {
     ARROW_RETURN_NOT_OK(check_stop());
     if (!window->is_fixed(column)) return std::nullopt;
-    return window->SlotOf(column, base);
+    return window->SlotOf(column, base, rows);
   };
   sink.cell_slot_of = [&](size_t column) -> Result<std::optional<window::CellSlot>> {
     ARROW_RETURN_NOT_OK(check_stop());

@@ -28,6 +28,24 @@ std::unique_ptr<parquet::PageReader> PagerOf(const ColumnChunk& chunk,
                                    always_compressed);
 }
 
+// Takes the dictionary out of the ranges of a chunk that begin with it; nothing if it
+// does not come first, or is not where the footer says.
+std::vector<ByteRange> TakeDictionary(const parquet::ColumnChunkMetaData& column,
+                                      std::vector<ByteRange>* ranges) {
+  if (!column.has_dictionary_page()) return {};
+  ByteRange& first = ranges->front();
+  const int64_t bytes = column.data_page_offset() - first.offset;
+  if (column.dictionary_page_offset() != first.offset || bytes <= 0 ||
+      bytes > first.size) {
+    return {};
+  }
+  const ByteRange dictionary{first.offset, bytes};
+  first.offset += bytes;
+  first.size -= bytes;
+  if (first.size == 0) ranges->erase(ranges->begin());
+  return {dictionary};
+}
+
 }  // namespace
 
 Result<ByteRange> BytesOf(const ColumnChunk& chunk,
@@ -80,7 +98,7 @@ Result<PageRanges> RangesOf(const ColumnChunk& chunk, int leaf, const RowRange& 
   return from;
 }
 
-Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf,
+Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary_apart,
                              arrow::MemoryPool* pool) {
   auto row_group = chunk.file->metadata()->RowGroup(chunk.row_group);
   auto column = row_group->ColumnChunk(leaf);
@@ -88,8 +106,15 @@ Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf,
   ChunkPages pages;
   pages.lasting = column->compression() == parquet::Compression::UNCOMPRESSED;
   pages.passed = from.passed;
-  pages.pager = PagerOf(chunk, *column, leaf, std::move(from.ranges),
-                        column->num_values() - from.passed, pool);
+  const int64_t values = column->num_values() - from.passed;
+  if (dictionary_apart) {
+    auto dictionary = TakeDictionary(*column, &from.ranges);
+    if (!dictionary.empty()) {
+      pages.dictionary =
+          PagerOf(chunk, *column, leaf, std::move(dictionary), values, pool);
+    }
+  }
+  pages.pager = PagerOf(chunk, *column, leaf, std::move(from.ranges), values, pool);
   return pages;
 }
 

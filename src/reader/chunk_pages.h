@@ -19,6 +19,9 @@ namespace headrace::reader {
 /// Pages from one that begins at or before the row that was asked for.
 struct ChunkPages {
   std::unique_ptr<parquet::PageReader> pager;
+  /// Gives the dictionary alone, whose page outlives it, where the pager does not: null,
+  /// if the dictionary was not wanted apart or there is none.
+  std::unique_ptr<parquet::PageReader> dictionary;
   /// Rows of the row group before the first page that the pager gives.
   int64_t passed = 0;
   /// A page's bytes stay when the next one is read, for who holds its buffer. They do not
@@ -48,8 +51,10 @@ struct RowRange {
 Result<PageRanges> RangesOf(const ColumnChunk& chunk, int leaf, const RowRange& rows);
 
 /// Opens a leaf's pages at chunk.first_row: the page that holds it by the offset index,
-/// else the first of the chunk. Throws what Parquet throws.
-Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, arrow::MemoryPool* pool);
+/// else the first of the chunk, and before them, or apart, the dictionary. Throws what
+/// Parquet throws.
+Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary_apart,
+                             arrow::MemoryPool* pool);
 
 /// The error of a chunk that has only `got` of `rows` more rows.
 Status ChunkEnded(int64_t got, int64_t rows);

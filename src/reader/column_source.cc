@@ -45,7 +45,8 @@ class NumberedSource : public ColumnSource {
   bool CanPlace() const override { return true; }
   Status Place(int64_t rows, const window::Slot& slot) override {
     auto* numbers = reinterpret_cast<int64_t*>(slot.values);
-    for (int64_t i = 0; i < rows; ++i) numbers[slot.PlaceOf(i)] = next_++;
+    std::iota(numbers, numbers + rows, next_);
+    next_ += rows;
     return Status::OK();
   }
 

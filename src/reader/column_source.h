@@ -3,7 +3,7 @@
 ///
 /// Three ways, from the cheapest: a constant (partition values, columns that the file
 /// lacks) or consecutive numbers (row ids); flat column chunks, decoded page by page and
-/// entered at any page, straight to their place if they are of fixed width; everything
+/// entered at any page, straight into a window's slot if they are of fixed width; all
 /// else (nested, decimal, dictionary, INT96) through Arrow's record assembly, which
 /// decodes what it passes.
 #pragma once

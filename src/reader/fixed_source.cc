@@ -17,7 +17,6 @@ namespace headrace::reader {
 namespace {
 
 constexpr int64_t kEntriesAhead = 128;
-static_assert(kEntriesAhead >= window::kPlacesAhead);
 
 /// A column of `Physical` values that are kept as `Element`s, which are as wide or
 /// narrower.
@@ -91,56 +90,33 @@ class FixedSource : public ColumnSource {
     }
   }
 
-  static const uint32_t* PlacesAt(const window::Slot& slot, int64_t at) {
-    return slot.place == nullptr ? nullptr : slot.place + at;
-  }
-  static uint8_t* ValuesAt(const window::Slot& slot, int64_t at) {
-    return slot.place == nullptr ? slot.values + at * sizeof(Element) : slot.values;
-  }
-
   Status PlaceAll(int64_t at, int64_t n, const window::Slot& slot) {
+    auto* out = reinterpret_cast<Element*>(slot.values) + at;
     if (kAsStored && walk_.values().plain()) {
       ARROW_ASSIGN_OR_RAISE(const uint8_t* values, walk_.values().Plain(n));
-      window::Scatter<Element>(values, n, PlacesAt(slot, at), ValuesAt(slot, at));
+      std::memcpy(out, values, static_cast<size_t>(n) * sizeof(Element));
       return Status::OK();
     }
-    if (walk_.values().by_index()) return PlaceByIndex(at, n, slot);
-    std::array<Value, kPageTileRows> tile;
-    for (int64_t end = at + n; at < end; at += kPageTileRows) {
-      const int64_t count = std::min(end - at, kPageTileRows);
-      ARROW_RETURN_NOT_OK(walk_.values().Decode(count, tile.data()));
-      const uint32_t* place = PlacesAt(slot, at);
-      auto* out = reinterpret_cast<Element*>(ValuesAt(slot, at));
-      for (int64_t i = 0; i < count; ++i) {
-        out[place == nullptr ? i : place[i]] = ElementOf(tile[i]);
-      }
-    }
-    return Status::OK();
-  }
-
-  // From the dictionary to the place, without a stop.
-  Status PlaceByIndex(int64_t at, int64_t n, const window::Slot& slot) {
     std::array<int32_t, kPageTileRows> indices;
-    for (int64_t end = at + n; at < end; at += kPageTileRows) {
-      const int64_t count = std::min(end - at, kPageTileRows);
-      ARROW_ASSIGN_OR_RAISE(const Value* dictionary,
-                            walk_.values().Indices(count, indices.data()));
-      const uint32_t* place = PlacesAt(slot, at);
-      auto* out = reinterpret_cast<Element*>(ValuesAt(slot, at));
-      if (place == nullptr) {
-        for (int64_t i = 0; i < count; ++i) out[i] = ElementOf(dictionary[indices[i]]);
-      } else {
-        PlaceEntries(dictionary, std::span(indices).first(static_cast<size_t>(count)),
-                     place, out);
+    std::array<Value, kPageTileRows> tile;
+    for (Element* const end = out + n; out < end; out += kPageTileRows) {
+      const int64_t count = std::min<int64_t>(end - out, kPageTileRows);
+      if (walk_.values().by_index()) {
+        ARROW_ASSIGN_OR_RAISE(const Value* dictionary,
+                              walk_.values().Indices(count, indices.data()));
+        LookUp(dictionary, std::span(indices).first(static_cast<size_t>(count)), out);
+        continue;
       }
+      ARROW_RETURN_NOT_OK(walk_.values().Decode(count, tile.data()));
+      for (int64_t i = 0; i < count; ++i) out[i] = ElementOf(tile[i]);
     }
     return Status::OK();
   }
 
   // The entries of a large dictionary come from memory, in no order that the processor
-  // could foresee: they and their places are fetched ahead.
-  static void PlaceEntries(const Value* dictionary, std::span<const int32_t> indices,
-                           const uint32_t* place, Element* out) {
+  // could foresee: they are fetched ahead.
+  static void LookUp(const Value* dictionary, std::span<const int32_t> indices,
+                     Element* out) {
     const auto count = std::ssize(indices);
     for (int64_t i = 0; i < std::min(kEntriesAhead, count); ++i) {
       __builtin_prefetch(dictionary + indices[i]);
@@ -148,10 +124,9 @@ class FixedSource : public ColumnSource {
     int64_t i = 0;
     for (; i < count - kEntriesAhead; ++i) {
       __builtin_prefetch(dictionary + indices[i + kEntriesAhead]);
-      __builtin_prefetch(out + place[i + window::kPlacesAhead], 1);
-      out[place[i]] = ElementOf(dictionary[indices[i]]);
+      out[i] = ElementOf(dictionary[indices[i]]);
     }
-    for (; i < count; ++i) out[place[i]] = ElementOf(dictionary[indices[i]]);
+    for (; i < count; ++i) out[i] = ElementOf(dictionary[indices[i]]);
   }
 
   Status PlaceSome(int64_t at, int64_t n, const window::Slot& slot) {
@@ -169,12 +144,11 @@ class FixedSource : public ColumnSource {
       }
       const Value* next = tile.data();
       for (int64_t i = 0; i < count; ++i) {
-        const int64_t to = slot.PlaceOf(at + i);
         if (there[i]) {
-          out[to] = ElementOf(*next++);
+          out[at + i] = ElementOf(*next++);
         } else {
-          out[to] = Element{};
-          valid[to] = 0;
+          out[at + i] = Element{};
+          valid[at + i] = 0;
         }
       }
     }

@@ -14,8 +14,8 @@
 
 namespace headrace::reader {
 
-/// Values of PLAIN pages go from the page to their place; those of other encodings by way
-/// of a tile in the cache. REQUIRES: IsFlat, and no BYTE_ARRAY.
+/// Values of PLAIN pages go from the page to where they are wanted, others by way of a
+/// tile in the cache. REQUIRES: IsFlat, and no BYTE_ARRAY.
 Result<std::unique_ptr<ColumnSource>> MakeFixedSource(
     const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
     ChunkPages pages, int64_t first_row, std::shared_ptr<arrow::DataType> type);

@@ -82,8 +82,11 @@ Result<std::unique_ptr<ColumnSource>> MakeFlatSource(
     const ReadContext& context, const ColumnChunk& chunk, int leaf,
     std::shared_ptr<arrow::DataType> type) {
   const auto* descriptor = chunk.file->metadata()->schema()->Column(leaf);
-  ARROW_ASSIGN_OR_RAISE(ChunkPages pages, OpenPages(chunk, leaf, context.pool));
-  if (descriptor->physical_type() == parquet::Type::BYTE_ARRAY) {
+  const bool bytes = descriptor->physical_type() == parquet::Type::BYTE_ARRAY;
+  ARROW_ASSIGN_OR_RAISE(
+      ChunkPages pages,
+      OpenPages(chunk, leaf, /*dictionary_apart=*/!bytes, context.pool));
+  if (bytes) {
     return MakeBytesSource(context, descriptor, std::move(pages), chunk.first_row,
                            std::move(type));
   }

@@ -2,6 +2,7 @@
 /// What is in the data pages of a flat column of fixed width.
 #pragma once
 
+#include <arrow/buffer.h>
 #include <headrace/result.h>
 #include <parquet/column_page.h>
 #include <parquet/column_reader.h>
@@ -106,7 +107,9 @@ class PageValues {
   PageValues(const parquet::ColumnDescriptor* descriptor, arrow::MemoryPool* pool)
       : descriptor_(descriptor), pool_(pool) {}
 
-  Status SetDictionary(const std::shared_ptr<parquet::DictionaryPage>& page) {
+  /// `lasting`: the page's bytes stay as long as the page is held.
+  Status SetDictionary(const std::shared_ptr<parquet::DictionaryPage>& page,
+                       bool lasting) {
     if (page->encoding() != parquet::Encoding::PLAIN &&
         page->encoding() != parquet::Encoding::PLAIN_DICTIONARY) {
       return Error(ErrorKind::kCorrupt, "the dictionary page is not PLAIN");
@@ -114,12 +117,16 @@ class PageValues {
     if constexpr (std::is_same_v<Physical, parquet::BooleanType>) {
       return Error(ErrorKind::kCorrupt, "there is a dictionary of booleans");
     } else {
-      auto plain = parquet::MakeTypedDecoder<Physical>(parquet::Encoding::PLAIN,
-                                                       descriptor_, pool_);
-      plain->SetData(page->num_values(), page->data(), page->size());
       auto dictionary = parquet::MakeDictDecoder<Physical>(descriptor_, pool_);
-      dictionary->SetDict(plain.get());
-      dictionary_page_ = page;  // byte arrays of fixed length point into it
+      if constexpr (kNumbers) {
+        ARROW_RETURN_NOT_OK(SetEntries(page, lasting));
+      } else {
+        auto plain = parquet::MakeTypedDecoder<Physical>(parquet::Encoding::PLAIN,
+                                                         descriptor_, pool_);
+        plain->SetData(page->num_values(), page->data(), page->size());
+        dictionary->SetDict(plain.get());
+        dictionary->GetDictionary(&entries_, &entry_count_);
+      }
       dictionary_ = std::move(dictionary);
       return Status::OK();
     }
@@ -179,21 +186,18 @@ class PageValues {
     } else {
       const int got = dictionary_->DecodeIndices(static_cast<int>(n), out);
       if (got != n) return TooFew(n - got);
-      const Value* values = nullptr;
-      int32_t size = 0;
-      dictionary_->GetDictionary(&values, &size);
       // The sign bit is set if any index has it, or is above the last.
       uint32_t outside = 0;
-      const auto last = static_cast<uint32_t>(size) - 1;
+      const auto last = static_cast<uint32_t>(entry_count_) - 1;
       for (int64_t i = 0; i < n; ++i) {
         const auto index = static_cast<uint32_t>(out[i]);
         outside |= index | (last - index);
       }
-      if (n > 0 && (static_cast<int32_t>(outside) < 0 || size == 0)) {
+      if (n > 0 && (static_cast<int32_t>(outside) < 0 || entry_count_ == 0)) {
         return BadPage("refers to values beyond its dictionary of " +
-                       std::to_string(size));
+                       std::to_string(entry_count_));
       }
-      return values;
+      return entries_;
     }
   }
 
@@ -219,6 +223,32 @@ class PageValues {
   }
 
  private:
+  // A dictionary's page is the values themselves.
+  static constexpr bool kNumbers = std::is_arithmetic_v<Value>;
+
+  // Takes a page of numbers for the dictionary, and copies it only where it must.
+  Status SetEntries(const std::shared_ptr<parquet::DictionaryPage>& page, bool lasting) {
+    const int64_t bytes = page->num_values() * int64_t{sizeof(Value)};
+    if (bytes < 0 || page->size() < bytes) {
+      return Error(ErrorKind::kCorrupt, "the dictionary page has " +
+                                            std::to_string(page->size()) +
+                                            " bytes, expected " + std::to_string(bytes));
+    }
+    entry_count_ = page->num_values();
+    const bool aligned = reinterpret_cast<uintptr_t>(page->data()) % alignof(Value) == 0;
+    if (lasting && aligned) {
+      dictionary_page_ = page;
+      entries_ = reinterpret_cast<const Value*>(page->data());
+      return Status::OK();
+    }
+    ARROW_ASSIGN_OR_RAISE(copied_, arrow::AllocateBuffer(bytes, pool_));
+    if (bytes > 0) {
+      std::memcpy(copied_->mutable_data(), page->data(), static_cast<size_t>(bytes));
+    }
+    entries_ = reinterpret_cast<const Value*>(copied_->data());
+    return Status::OK();
+  }
+
   static Status TooFew(int64_t missing) {
     return BadPage("has " + std::to_string(missing) + " values less than it says");
   }
@@ -232,11 +262,15 @@ class PageValues {
 
   const parquet::ColumnDescriptor* descriptor_;
   arrow::MemoryPool* pool_;
-  std::shared_ptr<parquet::DictionaryPage> dictionary_page_;
   // Booleans have none, but the type needs some other.
   using Dictionary = parquet::DictDecoder<std::conditional_t<
       std::is_same_v<Physical, parquet::BooleanType>, parquet::Int32Type, Physical>>;
-  std::unique_ptr<Dictionary> dictionary_;
+  std::unique_ptr<Dictionary> dictionary_;  // decodes indices
+  // What they refer to, which lies in dictionary_, in the page, or in a copy of it.
+  const Value* entries_ = nullptr;
+  int32_t entry_count_ = 0;
+  std::shared_ptr<parquet::DictionaryPage> dictionary_page_;
+  std::shared_ptr<arrow::Buffer> copied_;
   bool by_index_ = false;  // the open page refers to it
   std::map<parquet::Encoding::type, std::unique_ptr<Decoder>> decoders_;
   Decoder* decoder_ = nullptr;

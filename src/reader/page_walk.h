@@ -29,6 +29,7 @@ class PageWalk {
   PageWalk(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
            ChunkPages pages, int64_t first_row)
       : counters_(context.counters),
+        dictionary_(std::move(pages.dictionary)),
         pager_(std::move(pages.pager)),
         levels_(descriptor->max_definition_level()),
         values_(descriptor, context.pool),
@@ -88,13 +89,19 @@ class PageWalk {
 
  private:
   Result<bool> OpenPage() {
+    if (dictionary_ != nullptr) {
+      const auto page = std::exchange(dictionary_, nullptr)->NextPage();
+      if (page == nullptr || page->type() != parquet::PageType::DICTIONARY_PAGE) {
+        return Error(ErrorKind::kCorrupt, "the chunk does not begin with its dictionary");
+      }
+      ARROW_RETURN_NOT_OK(SetDictionary(page, /*lasting=*/true));
+    }
     while (true) {
       page_ = pager_->NextPage();
       if (page_ == nullptr) return false;
       switch (page_->type()) {
         case parquet::PageType::DICTIONARY_PAGE:
-          ARROW_RETURN_NOT_OK(values_.SetDictionary(
-              std::static_pointer_cast<parquet::DictionaryPage>(page_)));
+          ARROW_RETURN_NOT_OK(SetDictionary(page_, /*lasting=*/false));
           break;
         case parquet::PageType::DATA_PAGE: {
           const auto& page = static_cast<const parquet::DataPageV1&>(*page_);
@@ -109,6 +116,11 @@ class PageWalk {
           break;  // index pages and what later formats may add
       }
     }
+  }
+
+  Status SetDictionary(const std::shared_ptr<parquet::Page>& page, bool lasting) {
+    return values_.SetDictionary(std::static_pointer_cast<parquet::DictionaryPage>(page),
+                                 lasting);
   }
 
   Result<bool> StartValues(const parquet::DataPage& page, int64_t levels_bytes) {
@@ -143,6 +155,7 @@ class PageWalk {
   }
 
   ReadCounters* counters_;
+  std::unique_ptr<parquet::PageReader> dictionary_;  // until it is read
   std::unique_ptr<parquet::PageReader> pager_;
   std::shared_ptr<parquet::Page> page_;
   PageLevels levels_;

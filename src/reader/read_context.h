@@ -26,7 +26,7 @@ class ChunkCache;
 enum DecodePath : unsigned {
   kConstant = 1,   ///< nothing is read: a partition value, a row id, or a column that the
                    ///< file lacks
-  kPlaced = 2,     ///< fixed width, from the page to its place
+  kPlaced = 2,     ///< fixed width, from the page into the window
   kArrays = 4,     ///< fixed width, from the page to an array: filtered, cast, on_error
   kBytes = 8,      ///< strings and bytes, by Arrow's record reader
   kCells = 32,     ///< strings and bytes to be decoded as tensors or images: looked at

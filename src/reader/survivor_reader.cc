@@ -112,9 +112,10 @@ Result<bool> SurvivorReader::Place(size_t column, int64_t rows, const Sink& sink
   if (damaged_[column]) return false;
   Status placed;
   if (sink.slot_of != nullptr && open_->CanPlace(column)) {
-    ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column));
+    ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column, rows));
     if (!slot) return false;
     placed = open_->Place(column, rows, *slot);
+    if (placed.ok() && slot->settle != nullptr) placed = slot->settle();
   } else if (sink.cell_slot_of != nullptr && open_->CanPlaceCells(column)) {
     ARROW_ASSIGN_OR_RAISE(const auto slot, sink.cell_slot_of(column));
     if (!slot) return false;

@@ -65,9 +65,10 @@ struct Delivery {
 /// Where values go.
 struct Sink {
   std::function<Status(const Delivery& delivery)> put;
-  /// Where the run's values of a column may be written straight, without being delivered;
-  /// nothing where they may not. Null: nowhere.
-  std::function<Result<std::optional<window::Slot>>(size_t column)> slot_of = nullptr;
+  /// Where `rows` values of a column, the run's, may be written straight, without being
+  /// delivered; nothing where they may not. Null: nowhere.
+  std::function<Result<std::optional<window::Slot>>(size_t column, int64_t rows)>
+      slot_of = nullptr;
   /// The same of cells.
   std::function<Result<std::optional<window::CellSlot>>(size_t column)> cell_slot_of =
       nullptr;

@@ -14,19 +14,54 @@
 namespace headrace::window {
 namespace {
 
-void ScatterBits(const uint8_t* bits, int64_t bit_offset, int64_t n, const Slot& slot,
-                 uint8_t* out) {
-  for (int64_t i = 0; i < n; ++i) {
-    out[slot.PlaceOf(i)] = arrow::bit_util::GetBit(bits, bit_offset + i) ? 1 : 0;
+/// How far ahead of a write its place is fetched: a processor commits writes in order, so
+/// that one whose place is not in its first cache holds up all after it.
+constexpr int64_t kPlacesAhead = 16;
+
+// Writes `n` elements to their places; null: one after the other.
+template <typename T>
+void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, uint8_t* out) {
+  if (place == nullptr) {
+    std::memcpy(out, in, static_cast<size_t>(n) * sizeof(T));
+    return;
+  }
+  const auto* from = reinterpret_cast<const T*>(in);
+  auto* to = reinterpret_cast<T*>(out);
+  int64_t i = 0;
+  for (; i < n - kPlacesAhead; ++i) {
+    __builtin_prefetch(to + place[i + kPlacesAhead], 1);
+    to[place[i]] = from[i];
+  }
+  for (; i < n; ++i) to[place[i]] = from[i];
+}
+
+// Reads, unlike writes, need not wait for each other: out of a second-level cache they
+// are two to three times as fast.
+template <typename T>
+void Permute(const uint8_t* in, std::span<const uint32_t> from,
+             std::span<const uint32_t> to, uint8_t* out) {
+  const auto* const values = reinterpret_cast<const T*>(in);
+  auto* const placed = reinterpret_cast<T*>(out);
+  const size_t n = from.size();
+  if (to.empty()) {
+    for (size_t i = 0; i < n; ++i) placed[i] = values[from[i]];
+  } else {
+    for (size_t i = 0; i < n; ++i) placed[to[i]] = values[from[i]];
   }
 }
 
-// Nulls are 0 in a window, so that a masked value is.
-void ZeroNulls(const uint8_t* bits, int64_t bit_offset, int64_t n, const Slot& slot,
-               int64_t width) {
-  for (int64_t i = 0; i < n; ++i) {
-    if (arrow::bit_util::GetBit(bits, bit_offset + i)) continue;
-    std::memset(slot.values + slot.PlaceOf(i) * width, 0, static_cast<size_t>(width));
+// Calls `call` with the unsigned type of a width.
+template <typename Call>
+void WithWidth(int64_t width, Call&& call) {
+  switch (width) {
+    case 1:
+      return call(uint8_t{});
+    case 2:
+      return call(uint16_t{});
+    case 4:
+      return call(uint32_t{});
+    default:
+      return call(uint64_t{});
   }
 }
 
@@ -82,12 +117,7 @@ Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& co
     used += SlabBytes(dtype, rows);
   }
   if (any_gathered) {
-    ARROW_ASSIGN_OR_RAISE(window->inverse_, arrow::AllocateBuffer(rows * 4, pool));
-    auto* inverse = reinterpret_cast<uint32_t*>(window->inverse_->mutable_data());
-    for (int64_t j = 0; j < rows; ++j) {
-      const int64_t place = placement.empty() ? j : placement[static_cast<size_t>(j)];
-      inverse[place] = static_cast<uint32_t>(j);
-    }
+    ARROW_ASSIGN_OR_RAISE(window->inverse_, window->Inverse());
   }
   return window;
 }
@@ -95,32 +125,98 @@ Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& co
 Status Window::Put(size_t column, int64_t at,
                    const std::shared_ptr<arrow::Array>& values) {
   assert(at + values->length() <= rows_);
-  if (is_fixed(column)) return PutFixed(column, SlotOf(column, at), *values);
+  if (is_fixed(column)) return PutFixed(column, at, *values);
   if (is_cells(column)) return PutCells(CellSlotOf(column, at), values);
   kept_[column].arrays.push_back(values);
   return Status::OK();
 }
 
-Slot Window::SlotOf(size_t column, int64_t at) {
+Result<std::shared_ptr<arrow::Buffer>> Window::Inverse() const {
+  ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> inverse,
+                        arrow::AllocateBuffer(rows_ * 4, pool_));
+  auto* const rows = inverse->mutable_data_as<uint32_t>();
+  for (int64_t j = 0; j < rows_; ++j) rows[PlaceOf(j)] = static_cast<uint32_t>(j);
+  return inverse;
+}
+
+Result<uint8_t*> Window::ValidOf(size_t column) {
   Kept& kept = kept_[column];
-  Slot slot;
-  slot.values = kept.values->mutable_data();
-  int64_t skipped = 0;
-  if (placement_.empty()) {
-    slot.values += at * ByteWidth(*columns_[column].fixed);
-    skipped = at;
-  } else {
-    slot.place = placement_.data() + at;
+  if (!kept.any_null) {
+    ARROW_ASSIGN_OR_RAISE(kept.valid, arrow::AllocateBuffer(rows_, pool_));
+    std::memset(kept.valid->mutable_data(), 1, static_cast<size_t>(rows_));
+    kept.any_null = true;
   }
-  slot.valid = [this, &kept, skipped]() -> Result<uint8_t*> {
-    if (!kept.any_null) {
-      ARROW_ASSIGN_OR_RAISE(kept.valid, arrow::AllocateBuffer(rows_, pool_));
-      std::memset(kept.valid->mutable_data(), 1, static_cast<size_t>(rows_));
-      kept.any_null = true;
+  return kept.valid->mutable_data();
+}
+
+Result<Slot> Window::SlotOf(size_t column, int64_t at, int64_t rows) {
+  Slot slot;
+  if (placement_.empty()) {
+    slot.values =
+        kept_[column].values->mutable_data() + at * ByteWidth(*columns_[column].fixed);
+    slot.valid = [this, column, at]() -> Result<uint8_t*> {
+      ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, ValidOf(column));
+      return valid + at;
+    };
+    return slot;
+  }
+  if (filling_.values == nullptr) {
+    ARROW_ASSIGN_OR_RAISE(filling_.values, arrow::AllocateBuffer(rows_ * 8, pool_));
+  }
+  filling_.any_null = false;
+  slot.values = filling_.values->mutable_data();
+  slot.valid = [this, rows]() -> Result<uint8_t*> {
+    if (filling_.valid == nullptr) {
+      ARROW_ASSIGN_OR_RAISE(filling_.valid, arrow::AllocateBuffer(rows_, pool_));
     }
-    return kept.valid->mutable_data() + skipped;
+    uint8_t* const valid = filling_.valid->mutable_data();
+    if (!filling_.any_null) std::memset(valid, 1, static_cast<size_t>(rows));
+    filling_.any_null = true;
+    return valid;
   };
+  slot.settle = [this, column, at, rows] { return Settle(column, at, rows); };
   return slot;
+}
+
+Result<Window::Moves> Window::MovesOf(int64_t at, int64_t rows) {
+  if (inverse_ == nullptr) {
+    ARROW_ASSIGN_OR_RAISE(inverse_, Inverse());
+  }
+  const auto* const inverse = inverse_->data_as<uint32_t>();
+  const auto count = static_cast<size_t>(rows);
+  if (rows == rows_) return Moves{{inverse, count}, {}};
+  if (filling_.moves == nullptr) {
+    // One more of each, which is written and not kept.
+    ARROW_ASSIGN_OR_RAISE(filling_.moves,
+                          arrow::AllocateBuffer((rows_ + 1) * 2 * 4, pool_));
+  }
+  auto* const from = filling_.moves->mutable_data_as<uint32_t>();
+  uint32_t* const to = from + rows_ + 1;
+  if (filling_.at != at || filling_.rows != rows) {
+    filling_.at = at;
+    filling_.rows = rows;
+    size_t found = 0;
+    for (int64_t place = 0; place < rows_; ++place) {
+      const uint32_t row = inverse[place] - static_cast<uint32_t>(at);
+      from[found] = row;
+      to[found] = static_cast<uint32_t>(place);
+      found += row < static_cast<uint32_t>(rows) ? 1 : 0;
+    }
+    assert(found == count);
+  }
+  return Moves{{from, count}, {to, count}};
+}
+
+Status Window::Settle(size_t column, int64_t at, int64_t rows) {
+  ARROW_ASSIGN_OR_RAISE(const Moves moves, MovesOf(at, rows));
+  uint8_t* const values = kept_[column].values->mutable_data();
+  WithWidth(ByteWidth(*columns_[column].fixed), [&]<typename T>(T) {
+    Permute<T>(filling_.values->data(), moves.from, moves.to, values);
+  });
+  if (!filling_.any_null) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, ValidOf(column));
+  Permute<uint8_t>(filling_.valid->data(), moves.from, moves.to, valid);
+  return Status::OK();
 }
 
 CellSlot Window::CellSlotOf(size_t column, int64_t at) {
@@ -150,40 +246,35 @@ Status Window::PutCells(const CellSlot& slot,
   return Status::OK();
 }
 
-Status Window::PutFixed(size_t column, const Slot& slot, const arrow::Array& values) {
+Status Window::PutFixed(size_t column, int64_t at, const arrow::Array& values) {
   const DType dtype = *columns_[column].fixed;
   const arrow::ArrayData& data = *values.data();
   const int64_t n = data.length;
   const int64_t width = ByteWidth(dtype);
+  uint8_t* const out = kept_[column].values->mutable_data();
   if (dtype == DType::kBool) {
-    ScatterBits(data.buffers[1]->data(), data.offset, n, slot, slot.values);
-  } else {
-    const uint8_t* in = data.buffers[1]->data() + data.offset * width;
-    switch (width) {
-      case 1:
-        Scatter<uint8_t>(in, n, slot.place, slot.values);
-        break;
-      case 2:
-        Scatter<uint16_t>(in, n, slot.place, slot.values);
-        break;
-      case 4:
-        Scatter<uint32_t>(in, n, slot.place, slot.values);
-        break;
-      default:
-        Scatter<uint64_t>(in, n, slot.place, slot.values);
-        break;
+    for (int64_t i = 0; i < n; ++i) {
+      out[PlaceOf(at + i)] =
+          arrow::bit_util::GetBit(data.buffers[1]->data(), data.offset + i) ? 1 : 0;
+    }
+  } else if (n > 0) {
+    const uint32_t* const place = placement_.empty() ? nullptr : placement_.data() + at;
+    WithWidth(width, [&]<typename T>(T) {
+      Scatter<T>(data.buffers[1]->data() + data.offset * width, n, place,
+                 place == nullptr ? out + at * width : out);
+    });
+  }
+  // What was written there before may have been null.
+  if (values.null_count() == 0 && !kept_[column].any_null) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, ValidOf(column));
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t place = PlaceOf(at + i);
+    valid[place] = values.IsValid(i) ? 1 : 0;
+    // Nulls are 0 in a window, so that a masked value is.
+    if (valid[place] == 0) {
+      std::memset(out + place * width, 0, static_cast<size_t>(width));
     }
   }
-  if (values.null_count() == 0) {
-    // What was placed there before may have been null.
-    if (!kept_[column].any_null) return Status::OK();
-    ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, slot.valid());
-    for (int64_t i = 0; i < n; ++i) valid[slot.PlaceOf(i)] = 1;
-    return Status::OK();
-  }
-  ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, slot.valid());
-  ScatterBits(data.buffers[0]->data(), data.offset, n, slot, valid);
-  ZeroNulls(data.buffers[0]->data(), data.offset, n, slot, width);
   return Status::OK();
 }
 
@@ -195,8 +286,7 @@ Status Window::MarkDamaged(size_t column, int64_t at, std::span<const uint8_t> d
   }
   uint8_t* const out = kept.damaged->mutable_data();
   for (size_t i = 0; i < damaged.size(); ++i) {
-    const int64_t row = at + static_cast<int64_t>(i);
-    out[placement_.empty() ? row : placement_[static_cast<size_t>(row)]] = damaged[i];
+    out[PlaceOf(at + static_cast<int64_t>(i))] = damaged[i];
   }
   return Status::OK();
 }
@@ -208,6 +298,8 @@ Status Window::Seal() {
     kept.arrays = {std::move(joined)};
   }
   placement_ = {};
+  filling_ = {};
+  if (std::ranges::none_of(columns_, &WindowColumn::gathered)) inverse_.reset();
   return Status::OK();
 }
 

@@ -2,9 +2,10 @@
 /// Window: the stored-form columns of one shuffle window.
 ///
 /// Rows arrive in read order and are delivered in permuted order. Columns of fixed width
-/// are written straight to their permuted place, so that drawing is sequential; of cells
-/// it is where they lie that is written; other columns are kept as they arrived, with the
-/// inverse permutation, and gathered when drawn.
+/// are permuted as they are filled, one at a time, while their values are in a core's
+/// cache, so that drawing is sequential; of cells it is where they lie that is written to
+/// its permuted place; other columns are kept as they arrived, with the inverse
+/// permutation, and gathered when drawn.
 #pragma once
 
 #include <arrow/array.h>
@@ -45,6 +46,10 @@ int64_t FixedColumnBytes(DType dtype, int64_t rows);
 /// Bytes that a window keeps of each cell beside its own.
 inline constexpr int64_t kCellBytes = sizeof(Cell);
 
+/// Bytes a row that a window which permutes takes while it is filled: a column's values
+/// in read order, whether they are there, and which goes where.
+inline constexpr int64_t kFillingBytes = 8 + 1 + 3 * 4;
+
 /// Filled by one thread, then read by one. Memory comes from the pool.
 class Window {
  public:
@@ -57,9 +62,9 @@ class Window {
 
   /// Puts rows [at, at + length) in read order of a column.
   Status Put(size_t column, int64_t at, const std::shared_ptr<arrow::Array>& values);
-  /// Where rows from `at` in read order of a fixed-width column may be written instead.
-  /// It may be used until `Seal`.
-  Slot SlotOf(size_t column, int64_t at);
+  /// Where rows [at, at + rows) in read order of a fixed-width column may be written
+  /// instead. It may be used, and settled, until the next is asked for.
+  Result<Slot> SlotOf(size_t column, int64_t at, int64_t rows);
   bool is_fixed(size_t column) const { return columns_[column].fixed.has_value(); }
   /// The same of a column of cells.
   CellSlot CellSlotOf(size_t column, int64_t at);
@@ -108,17 +113,44 @@ class Window {
     std::vector<std::shared_ptr<const void>> memories;  // what cells lie in
   };
 
+  /// Rows in read order that are permuted: `from[i]` of them goes to place `to[i]`, in
+  /// order of places; an empty `to`: to i.
+  struct Moves {
+    std::span<const uint32_t> from;
+    std::span<const uint32_t> to;
+  };
+
   Window() = default;
-  Status PutFixed(size_t column, const Slot& slot, const arrow::Array& values);
+  /// A byte a row of a column, 1 where the value is there.
+  Result<uint8_t*> ValidOf(size_t column);
+  int64_t PlaceOf(int64_t row) const {
+    return placement_.empty() ? row : placement_[static_cast<size_t>(row)];
+  }
+  Result<std::shared_ptr<arrow::Buffer>> Inverse() const;
+  Result<Moves> MovesOf(int64_t at, int64_t rows);
+  Status Settle(size_t column, int64_t at, int64_t rows);
+  Status PutFixed(size_t column, int64_t at, const arrow::Array& values);
   Status PutCells(const CellSlot& slot, const std::shared_ptr<arrow::Array>& values);
 
   std::vector<WindowColumn> columns_;
   std::vector<Kept> kept_;
   int64_t rows_ = 0;
   std::span<const uint32_t> placement_;
-  std::shared_ptr<arrow::Buffer>
-      inverse_;  // uint32 indices; null if no column is gathered
+  // uint32 indices; null if no column is gathered, once it is sealed.
+  std::shared_ptr<arrow::Buffer> inverse_;
   arrow::MemoryPool* pool_ = nullptr;
+
+  /// What is needed to permute columns of fixed width.
+  struct Filling {
+    std::shared_ptr<arrow::Buffer> values;  // of a column, in read order
+    std::shared_ptr<arrow::Buffer> valid;
+    bool any_null = false;  // of the rows in `values`
+    // Which rows go where: those of `at` on, which all columns have in turn.
+    std::shared_ptr<arrow::Buffer> moves;
+    int64_t at = -1;
+    int64_t rows = 0;
+  };
+  Filling filling_;
 };
 
 }  // namespace headrace::window

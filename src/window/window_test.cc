@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "base/memory_budget.h"
 
 namespace headrace::window {
@@ -87,6 +89,79 @@ TEST(Window, KeepsWhereCellsLieAtTheirPermutedPlace) {
   EXPECT_EQ(bytes, window->CellAt(0, 3)->data());
   window.reset();
   EXPECT_EQ(1, memory.use_count());
+}
+
+/// Writes rows [at, at + values.size()) of a column of int32 to their slot; -1 is null.
+void Write(Window* window, int64_t at, const std::vector<int32_t>& values) {
+  const Slot slot = window->SlotOf(0, at, std::ssize(values)).ValueOrDie();
+  for (size_t i = 0; i < values.size(); ++i) {
+    reinterpret_cast<int32_t*>(slot.values)[i] = values[i] == -1 ? 0 : values[i];
+    if (values[i] == -1) slot.valid().ValueOrDie()[i] = 0;
+  }
+  if (slot.settle == nullptr) return;
+  ASSERT_TRUE(slot.settle().ok());
+}
+
+TEST(Window, PermutesWhatIsWrittenToSlots) {
+  const std::vector<uint32_t> placement = {2, 0, 4, 3, 1};
+  const std::vector<std::vector<std::vector<int32_t>>> cuts = {
+      {{10, 11, -1, 13, 14}}, {{10, 11}, {-1, 13, 14}}, {{10}, {11, -1, 13}, {14}}};
+  for (const auto& parts : cuts) {
+    auto window = Window::Make({{arrow::int32(), DType::kInt32}}, 5, placement,
+                               arrow::default_memory_pool())
+                      .ValueOrDie();
+    int64_t at = 0;
+    for (const auto& part : parts) {
+      Write(window.get(), at, part);
+      at += std::ssize(part);
+    }
+    ASSERT_TRUE(window->Seal().ok());
+    EXPECT_THAT(Values<int32_t>(*window, 0), ::testing::ElementsAre(11, 14, 10, 13, 0));
+    const uint8_t* valid = window->valid(0);
+    EXPECT_THAT(std::vector<uint8_t>(valid, valid + 5),
+                ::testing::ElementsAre(1, 1, 1, 1, 0));
+  }
+}
+
+TEST(Window, WhatIsNotSettledChangesNothing) {
+  const std::vector<uint32_t> placement = {1, 0, 2};
+  auto window = Window::Make({{arrow::int32(), DType::kInt32}}, 3, placement,
+                             arrow::default_memory_pool())
+                    .ValueOrDie();
+  Write(window.get(), 0, {5, 6});
+  const Slot slot = window->SlotOf(0, 2, 1).ValueOrDie();
+  slot.valid().ValueOrDie()[0] = 0;  // and then it cannot be read on
+  ASSERT_TRUE(window->Put(0, 2, FromJson(arrow::int32(), "[7]")).ok());
+  ASSERT_TRUE(window->Seal().ok());
+  EXPECT_THAT(Values<int32_t>(*window, 0), ::testing::ElementsAre(6, 5, 7));
+  EXPECT_EQ(nullptr, window->valid(0));
+}
+
+TEST(Window, SlotsWithoutPlacementAreTheWindowItself) {
+  auto window =
+      Window::Make({{arrow::int32(), DType::kInt32}}, 3, {}, arrow::default_memory_pool())
+          .ValueOrDie();
+  Write(window.get(), 0, {4});
+  Write(window.get(), 1, {-1, 6});
+  ASSERT_TRUE(window->Seal().ok());
+  EXPECT_THAT(Values<int32_t>(*window, 0), ::testing::ElementsAre(4, 0, 6));
+  const uint8_t* valid = window->valid(0);
+  EXPECT_THAT(std::vector<uint8_t>(valid, valid + 3), ::testing::ElementsAre(1, 0, 1));
+}
+
+TEST(Window, HoldsNothingOfItsFillingOnceSealed) {
+  constexpr int64_t kRows = 1000;
+  base::MemoryBudget pool(arrow::default_memory_pool());
+  std::vector<uint32_t> placement(kRows);
+  std::iota(placement.rbegin(), placement.rend(), 0);
+  auto window = Window::Make({{arrow::int32(), DType::kInt32}}, kRows, placement, &pool)
+                    .ValueOrDie();
+  const int64_t kept = pool.bytes_allocated() + kRows;  // and which values are there
+  Write(window.get(), 0, std::vector<int32_t>(kRows / 2, -1));
+  Write(window.get(), kRows / 2, std::vector<int32_t>(kRows / 2, 8));
+  EXPECT_LE(pool.bytes_allocated(), kept + kRows * kFillingBytes + 1024);
+  ASSERT_TRUE(window->Seal().ok());
+  EXPECT_LE(pool.bytes_allocated(), kept + 64);
 }
 
 TEST(Window, KeepsOrderWithoutPlacement) {
