@@ -40,6 +40,8 @@ bool SharesMemory(const arrow::DataType& type) {
 // Rows of each lane of a pack that are drawn at a time: their samples stay in a core's
 // caches.
 constexpr int64_t kPackRows = 128;
+// The same of a column, in lines of the caches.
+constexpr int64_t kColumnLines = 4;
 constexpr int64_t kLineBytes = 64;  // of the caches
 
 // Casts or standardizes rows [at, at + rows) of a segment.
@@ -70,19 +72,22 @@ const uint8_t* ValuesOf(const Round::Lane& lane, const Target& target, int64_t r
          (lane.from + row) * ByteWidth(target.plan->dtype);
 }
 
-// Draws a column that is delivered as it is stored, a line of each lane at a time. The
-// lines that the next step will draw are asked for meanwhile: a column's lanes are too
-// many and too short for the processor to foresee. What is beyond the window is never
+// Draws a column that is delivered as it is stored, a few lines of each lane at a time.
+// The lines that the next step will draw are asked for meanwhile: a column's lanes are
+// too many and too short for the processor to foresee. What is beyond the window is never
 // touched.
 void DrawRound(const Round& round, const Target& target) {
   const int64_t width = ByteWidth(target.plan->dtype);
   const auto turn = static_cast<int64_t>(round.lanes.size());
-  const int64_t tile = turn == 1 ? round.rows : kLineBytes / width;
+  const int64_t tile = turn == 1 ? round.rows : kColumnLines * kLineBytes / width;
   std::vector<const uint8_t*> lanes(round.lanes.size());
   for (int64_t k = 0; k < round.rows; k += tile) {
     for (size_t l = 0; l < lanes.size(); ++l) {
       lanes[l] = ValuesOf(round.lanes[l], target, k);
-      __builtin_prefetch(lanes[l] + round.rows * width, 0, 2);
+      const uint8_t* const next = lanes[l] + round.rows * width;
+      for (int64_t line = 0; line < kColumnLines; ++line) {
+        __builtin_prefetch(next + line * kLineBytes, 0, 2);
+      }
     }
     Interleave(width, lanes, std::min(tile, round.rows - k),
                target.out + (round.out + k * turn) * target.out_stride * width,
