@@ -16,8 +16,6 @@
 namespace headrace::reader {
 namespace {
 
-constexpr int64_t kEntriesAhead = 128;
-
 /// A column of `Physical` values that are kept as `Element`s, which are as wide or
 /// narrower.
 template <typename Physical, typename Element>
@@ -97,36 +95,44 @@ class FixedSource : public ColumnSource {
       std::memcpy(out, values, static_cast<size_t>(n) * sizeof(Element));
       return Status::OK();
     }
-    std::array<int32_t, kPageTileRows> indices;
+    if (walk_.values().by_index()) return LookUp(n, out);
     std::array<Value, kPageTileRows> tile;
     for (Element* const end = out + n; out < end; out += kPageTileRows) {
       const int64_t count = std::min<int64_t>(end - out, kPageTileRows);
-      if (walk_.values().by_index()) {
-        ARROW_ASSIGN_OR_RAISE(const Value* dictionary,
-                              walk_.values().Indices(count, indices.data()));
-        LookUp(dictionary, std::span(indices).first(static_cast<size_t>(count)), out);
-        continue;
-      }
       ARROW_RETURN_NOT_OK(walk_.values().Decode(count, tile.data()));
       for (int64_t i = 0; i < count; ++i) out[i] = ElementOf(tile[i]);
     }
     return Status::OK();
   }
 
-  // The entries of a large dictionary come from memory, in no order that the processor
-  // could foresee: they are fetched ahead.
-  static void LookUp(const Value* dictionary, std::span<const int32_t> indices,
-                     Element* out) {
-    const auto count = std::ssize(indices);
-    for (int64_t i = 0; i < std::min(kEntriesAhead, count); ++i) {
-      __builtin_prefetch(dictionary + indices[i]);
+  // Looks up `n` values by their indices. The entries of a large dictionary come from
+  // memory, in no order that the processor could foresee: those of a tile are asked for
+  // while those of the one before are taken.
+  Status LookUp(int64_t n, Element* out) {
+    std::array<std::array<int32_t, kPageTileRows>, 2> indices;
+    const Value* dictionary = nullptr;
+    int64_t count = 0;
+    for (int64_t done = 0, turn = 0; count > 0 || done < n; turn = 1 - turn) {
+      const int64_t next = std::min(n - done, kPageTileRows);
+      const int32_t* const wanted = indices[turn].data();
+      if (next > 0) {
+        ARROW_ASSIGN_OR_RAISE(dictionary,
+                              walk_.values().Indices(next, indices[turn].data()));
+      }
+      const int32_t* const taken = indices[1 - turn].data();
+      const int64_t both = std::min(count, next);
+      int64_t i = 0;
+      for (; i < both; ++i) {
+        __builtin_prefetch(dictionary + wanted[i]);
+        out[i] = ElementOf(dictionary[taken[i]]);
+      }
+      for (; i < count; ++i) out[i] = ElementOf(dictionary[taken[i]]);
+      for (; i < next; ++i) __builtin_prefetch(dictionary + wanted[i]);
+      out += count;
+      done += next;
+      count = next;
     }
-    int64_t i = 0;
-    for (; i < count - kEntriesAhead; ++i) {
-      __builtin_prefetch(dictionary + indices[i + kEntriesAhead]);
-      out[i] = ElementOf(dictionary[indices[i]]);
-    }
-    for (; i < count; ++i) out[i] = ElementOf(dictionary[indices[i]]);
+    return Status::OK();
   }
 
   Status PlaceSome(int64_t at, int64_t n, const window::Slot& slot) {

@@ -44,6 +44,26 @@ inline bool IsOneRun(const uint8_t* levels, int64_t size, int64_t n, int16_t lev
          levels[at] == level;
 }
 
+// Whether `n` indices are below `size`, four at a time.
+inline bool AllBelow(int32_t size, const int32_t* indices, int64_t n) {
+  using Four = uint32_t __attribute__((vector_size(16)));
+  // The sign bit is set if any index has it, or is above the last.
+  const uint32_t last = static_cast<uint32_t>(size) - 1;
+  Four outside{};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    Four four;
+    std::memcpy(&four, indices + i, sizeof(four));
+    outside |= four | (last - four);
+  }
+  uint32_t any = outside[0] | outside[1] | outside[2] | outside[3];
+  for (; i < n; ++i) {
+    const auto index = static_cast<uint32_t>(indices[i]);
+    any |= index | (last - index);
+  }
+  return size > 0 && static_cast<int32_t>(any) >= 0;
+}
+
 /// The definition levels of one page.
 class PageLevels {
  public:
@@ -186,14 +206,7 @@ class PageValues {
     } else {
       const int got = dictionary_->DecodeIndices(static_cast<int>(n), out);
       if (got != n) return TooFew(n - got);
-      // The sign bit is set if any index has it, or is above the last.
-      uint32_t outside = 0;
-      const auto last = static_cast<uint32_t>(entry_count_) - 1;
-      for (int64_t i = 0; i < n; ++i) {
-        const auto index = static_cast<uint32_t>(out[i]);
-        outside |= index | (last - index);
-      }
-      if (n > 0 && (static_cast<int32_t>(outside) < 0 || entry_count_ == 0)) {
+      if (n > 0 && !AllBelow(entry_count_, out, n)) {
         return BadPage("refers to values beyond its dictionary of " +
                        std::to_string(entry_count_));
       }
