@@ -21,8 +21,8 @@ std::shared_ptr<Page> PageOf(const std::vector<float>& values, int64_t misaligne
   const auto bytes = static_cast<int64_t>(values.size() * sizeof(float));
   std::shared_ptr<arrow::Buffer> buffer =
       arrow::AllocateBuffer(bytes + misaligned).ValueOrDie();
-  std::memcpy(buffer->mutable_data() + misaligned, values.data(),
-              static_cast<size_t>(bytes));
+  const auto* const in = reinterpret_cast<const uint8_t*>(values.data());
+  std::copy(in, in + bytes, buffer->mutable_data() + misaligned);
   return std::make_shared<Page>(arrow::SliceBuffer(buffer, misaligned), says,
                                 parquet::Encoding::PLAIN);
 }
