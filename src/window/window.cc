@@ -36,7 +36,7 @@ void Scatter(const uint8_t* in, int64_t n, const uint32_t* place, uint8_t* out) 
 }
 
 // Reads, unlike writes, need not wait for each other: out of a second-level cache they
-// are two to three times as fast.
+// are two to three times as fast. But what goes where must be known by place.
 template <typename T>
 void Permute(const uint8_t* in, std::span<const uint32_t> from,
              std::span<const uint32_t> to, uint8_t* out) {
@@ -99,7 +99,10 @@ Result<std::unique_ptr<Window>> Window::Make(const std::vector<WindowColumn>& co
   bool any_gathered = false;
   int64_t slab_bytes = 0;
   for (const WindowColumn& column : columns) {
-    if (column.fixed) slab_bytes += SlabBytes(*column.fixed, rows);
+    if (column.fixed) {
+      slab_bytes += SlabBytes(*column.fixed, rows);
+      ++window->fixed_;
+    }
     any_gathered |= column.gathered();
   }
   ARROW_ASSIGN_OR_RAISE(const std::shared_ptr<arrow::Buffer> slab,
@@ -208,14 +211,29 @@ Result<Window::Moves> Window::MovesOf(int64_t at, int64_t rows) {
 }
 
 Status Window::Settle(size_t column, int64_t at, int64_t rows) {
-  ARROW_ASSIGN_OR_RAISE(const Moves moves, MovesOf(at, rows));
+  uint8_t* valid = nullptr;
+  if (filling_.any_null) {
+    ARROW_ASSIGN_OR_RAISE(valid, ValidOf(column));
+  }
   uint8_t* const values = kept_[column].values->mutable_data();
-  WithWidth(ByteWidth(*columns_[column].fixed), [&]<typename T>(T) {
+  const auto width = ByteWidth(*columns_[column].fixed);
+  // To find what goes where passes over the window's rows, for all columns once, and a
+  // row takes twice what its permuting saves.
+  if (rows * fixed_ < 2 * rows_) {
+    const uint32_t* const place = placement_.data() + at;
+    WithWidth(width, [&]<typename T>(T) {
+      Scatter<T>(filling_.values->data(), rows, place, values);
+    });
+    if (valid != nullptr) Scatter<uint8_t>(filling_.valid->data(), rows, place, valid);
+    return Status::OK();
+  }
+  ARROW_ASSIGN_OR_RAISE(const Moves moves, MovesOf(at, rows));
+  WithWidth(width, [&]<typename T>(T) {
     Permute<T>(filling_.values->data(), moves.from, moves.to, values);
   });
-  if (!filling_.any_null) return Status::OK();
-  ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, ValidOf(column));
-  Permute<uint8_t>(filling_.valid->data(), moves.from, moves.to, valid);
+  if (valid != nullptr) {
+    Permute<uint8_t>(filling_.valid->data(), moves.from, moves.to, valid);
+  }
   return Status::OK();
 }
 

@@ -135,6 +135,7 @@ class Window {
   std::vector<WindowColumn> columns_;
   std::vector<Kept> kept_;
   int64_t rows_ = 0;
+  int64_t fixed_ = 0;  // columns of fixed width
   std::span<const uint32_t> placement_;
   // uint32 indices; null if no column is gathered, once it is sealed.
   std::shared_ptr<arrow::Buffer> inverse_;

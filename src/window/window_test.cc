@@ -92,8 +92,9 @@ TEST(Window, KeepsWhereCellsLieAtTheirPermutedPlace) {
 }
 
 /// Writes rows [at, at + values.size()) of a column of int32 to their slot; -1 is null.
-void Write(Window* window, int64_t at, const std::vector<int32_t>& values) {
-  const Slot slot = window->SlotOf(0, at, std::ssize(values)).ValueOrDie();
+void Write(Window* window, int64_t at, const std::vector<int32_t>& values,
+           size_t column = 0) {
+  const Slot slot = window->SlotOf(column, at, std::ssize(values)).ValueOrDie();
   for (size_t i = 0; i < values.size(); ++i) {
     reinterpret_cast<int32_t*>(slot.values)[i] = values[i] == -1 ? 0 : values[i];
     if (values[i] == -1) slot.valid().ValueOrDie()[i] = 0;
@@ -106,20 +107,27 @@ TEST(Window, PermutesWhatIsWrittenToSlots) {
   const std::vector<uint32_t> placement = {2, 0, 4, 3, 1};
   const std::vector<std::vector<std::vector<int32_t>>> cuts = {
       {{10, 11, -1, 13, 14}}, {{10, 11}, {-1, 13, 14}}, {{10}, {11, -1, 13}, {14}}};
-  for (const auto& parts : cuts) {
-    auto window = Window::Make({{arrow::int32(), DType::kInt32}}, 5, placement,
-                               arrow::default_memory_pool())
-                      .ValueOrDie();
-    int64_t at = 0;
-    for (const auto& part : parts) {
-      Write(window.get(), at, part);
-      at += std::ssize(part);
+  // Few columns are scattered, many are gathered.
+  for (const size_t columns : {1, 2, 4, 12}) {
+    for (const auto& parts : cuts) {
+      auto window = Window::Make(std::vector<WindowColumn>(
+                                     columns, {arrow::int32(), DType::kInt32}),
+                                 5, placement, arrow::default_memory_pool())
+                        .ValueOrDie();
+      int64_t at = 0;
+      for (const auto& part : parts) {
+        for (size_t c = 0; c < columns; ++c) Write(window.get(), at, part, c);
+        at += std::ssize(part);
+      }
+      ASSERT_TRUE(window->Seal().ok());
+      for (size_t c = 0; c < columns; ++c) {
+        EXPECT_THAT(Values<int32_t>(*window, c),
+                    ::testing::ElementsAre(11, 14, 10, 13, 0));
+        const uint8_t* valid = window->valid(c);
+        EXPECT_THAT(std::vector<uint8_t>(valid, valid + 5),
+                    ::testing::ElementsAre(1, 1, 1, 1, 0));
+      }
     }
-    ASSERT_TRUE(window->Seal().ok());
-    EXPECT_THAT(Values<int32_t>(*window, 0), ::testing::ElementsAre(11, 14, 10, 13, 0));
-    const uint8_t* valid = window->valid(0);
-    EXPECT_THAT(std::vector<uint8_t>(valid, valid + 5),
-                ::testing::ElementsAre(1, 1, 1, 1, 0));
   }
 }
 
