@@ -12,14 +12,17 @@ namespace {
 
 // What parquet-cpp allows for, too.
 constexpr int64_t kHeaderForgotten = 100;
+// What parquet-cpp looks at for a page's header at first.
+constexpr int64_t kHeaderBytes = 16 << 10;
 
 std::unique_ptr<parquet::PageReader> PagerOf(const ColumnChunk& chunk,
                                              const parquet::ColumnChunkMetaData& column,
                                              int leaf, std::vector<ByteRange> ranges,
-                                             int64_t values, arrow::MemoryPool* pool) {
+                                             int64_t buffer_bytes, int64_t values,
+                                             arrow::MemoryPool* pool) {
   const auto& metadata = *chunk.file->metadata();
-  auto stream = std::make_shared<ChunkStream>(chunk.input, std::move(ranges),
-                                              chunk.properties->buffer_size(), pool);
+  auto stream =
+      std::make_shared<ChunkStream>(chunk.input, std::move(ranges), buffer_bytes, pool);
   // Old parquet-cpp compressed pages of format 2 that it said it had not (ARROW-10353).
   const bool always_compressed = metadata.writer_version().VersionLt(
       parquet::ApplicationVersion::PARQUET_CPP_10353_FIXED_VERSION());
@@ -107,14 +110,20 @@ Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary
   pages.lasting = column->compression() == parquet::Compression::UNCOMPRESSED;
   pages.passed = from.passed;
   const int64_t values = column->num_values() - from.passed;
+  const int64_t buffer_bytes = chunk.properties->buffer_size();
   if (dictionary_apart) {
     auto dictionary = TakeDictionary(*column, &from.ranges);
     if (!dictionary.empty()) {
+      // Larger than a buffer, it is read to its place, but for the part with the header.
+      const int64_t buffered = dictionary.front().size > buffer_bytes
+                                   ? std::min(kHeaderBytes, buffer_bytes)
+                                   : buffer_bytes;
       pages.dictionary =
-          PagerOf(chunk, *column, leaf, std::move(dictionary), values, pool);
+          PagerOf(chunk, *column, leaf, std::move(dictionary), buffered, values, pool);
     }
   }
-  pages.pager = PagerOf(chunk, *column, leaf, std::move(from.ranges), values, pool);
+  pages.pager =
+      PagerOf(chunk, *column, leaf, std::move(from.ranges), buffer_bytes, values, pool);
   return pages;
 }
 
