@@ -14,8 +14,8 @@
 namespace headrace::window {
 namespace {
 
-/// How far ahead of a write its place is fetched: a processor commits writes in order, so
-/// that one whose place is not in its first cache holds up all after it.
+// How far ahead of a write its place is fetched: a processor commits writes in order, so
+// that one whose place is not in its first cache holds up all after it.
 constexpr int64_t kPlacesAhead = 16;
 
 // Writes `n` elements to their places; null: one after the other.
@@ -215,25 +215,24 @@ Status Window::Settle(size_t column, int64_t at, int64_t rows) {
   if (filling_.any_null) {
     ARROW_ASSIGN_OR_RAISE(valid, ValidOf(column));
   }
-  uint8_t* const values = kept_[column].values->mutable_data();
-  const auto width = ByteWidth(*columns_[column].fixed);
   // To find what goes where passes over the window's rows, for all columns once, and a
   // row takes twice what its permuting saves.
-  if (rows * fixed_ < 2 * rows_) {
-    const uint32_t* const place = placement_.data() + at;
-    WithWidth(width, [&]<typename T>(T) {
-      Scatter<T>(filling_.values->data(), rows, place, values);
-    });
-    if (valid != nullptr) Scatter<uint8_t>(filling_.valid->data(), rows, place, valid);
-    return Status::OK();
+  const bool permutes = rows * fixed_ >= 2 * rows_;
+  Moves moves;
+  if (permutes) {
+    ARROW_ASSIGN_OR_RAISE(moves, MovesOf(at, rows));
   }
-  ARROW_ASSIGN_OR_RAISE(const Moves moves, MovesOf(at, rows));
-  WithWidth(width, [&]<typename T>(T) {
-    Permute<T>(filling_.values->data(), moves.from, moves.to, values);
-  });
-  if (valid != nullptr) {
-    Permute<uint8_t>(filling_.valid->data(), moves.from, moves.to, valid);
-  }
+  const auto put = [&]<typename T>(T, const arrow::Buffer& in, uint8_t* out) {
+    if (permutes) {
+      Permute<T>(in.data(), moves.from, moves.to, out);
+    } else {
+      Scatter<T>(in.data(), rows, placement_.data() + at, out);
+    }
+  };
+  uint8_t* const values = kept_[column].values->mutable_data();
+  WithWidth(ByteWidth(*columns_[column].fixed),
+            [&]<typename T>(T width) { put(width, *filling_.values, values); });
+  if (valid != nullptr) put(uint8_t{}, *filling_.valid, valid);
   return Status::OK();
 }
 

@@ -69,6 +69,19 @@ def test_rows_and_order_are_those_on_disk(memory, lake, kind):
 FAR_ROWS = 120_000
 
 
+def seen_from_far(path):
+    """Open a table on the disk as one that is not on a disk."""
+    there = pyarrow.fs.SubTreeFileSystem(str(path.parent), pyarrow.fs.LocalFileSystem())
+    return hr.open(path.name, filesystem=there)
+
+
+def numbers_far(folder, values, **writing):
+    """Write a column `id`; return the file, and the dataset that is seen from far."""
+    path = folder / "table.parquet"
+    pq.write_table(pa.table({"id": values}), path, use_dictionary=False, **writing)
+    return path, seen_from_far(path)
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["no index", "page index"])
 def indexed(request) -> bool:
     return request.param
@@ -88,8 +101,7 @@ def far(indexed, tmp_path_factory):
         data_page_size=16 << 10,
         write_page_index=indexed,
     )
-    there = pyarrow.fs.SubTreeFileSystem(str(path.parent), pyarrow.fs.LocalFileSystem())
-    return path, hr.open(path.name, filesystem=there)
+    return path, seen_from_far(path)
 
 
 def read_all(dataset, **options):
@@ -144,13 +156,8 @@ def test_resuming_far_away_reads_what_is_left(far, indexed):
 def test_where_streams_begin_far_away_is_not_read_again_where_others_end(tmp_path):
     """Without an index a row group is read whole, and needed at both ends of a pass."""
     rows = 24 * 10_000
-    path = tmp_path / "table.parquet"
     values = np.random.default_rng(4).integers(0, 2**40, rows)
-    pq.write_table(
-        pa.table({"id": values}), path, row_group_size=10_000, use_dictionary=False
-    )
-    there = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
-    dataset = hr.open(path.name, filesystem=there)
+    path, dataset = numbers_far(tmp_path, values, row_group_size=10_000)
     with dataset.loader(streams=2, batch_size=1000, shuffle_window_rows=4000) as loader:
         total = sum(int(batch["id"].sum()) for batch in loader)
         stats = loader.stats()
@@ -160,16 +167,11 @@ def test_where_streams_begin_far_away_is_not_read_again_where_others_end(tmp_pat
 
 
 def test_half_of_what_is_above_the_floor_holds_what_streams_share_far_away(tmp_path):
-    """Row groups that two streams share stay beside those that eight have open."""
+    """Row groups that two streams share stay beside those that all have open."""
     rows = 40 * 60_000
-    path = tmp_path / "table.parquet"
     values = np.random.default_rng(5).integers(0, 2**40, rows)
-    pq.write_table(
-        pa.table({"id": values}), path, row_group_size=60_000, use_dictionary=False
-    )
-    there = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
+    path, dataset = numbers_far(tmp_path, values, row_group_size=60_000)
     order = {"batch_size": 1000, "shuffle_window_rows": 8000, "streams": 7}
-    dataset = hr.open(path.name, filesystem=there)
     with dataset.loader(**order) as loader:
         floor = loader.stats()["memory_floor"]
     # What streams have open, will have open next, and began in.
@@ -185,16 +187,9 @@ def test_of_large_row_groups_far_away_a_block_reads_its_own_pages(tmp_path):
     """Blocks of one row group are far apart in the order."""
     rows = 8 << 20
     values = np.random.default_rng(2).integers(0, 2**31, rows, dtype=np.int32)
-    path = tmp_path / "table.parquet"
-    pq.write_table(
-        pa.table({"id": values}),
-        path,
-        row_group_size=2 << 20,
-        use_dictionary=False,
-        write_page_index=True,
+    path, dataset = numbers_far(
+        tmp_path, values, row_group_size=2 << 20, write_page_index=True
     )
-    there = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
-    dataset = hr.open(path.name, filesystem=there)
     order = {"streams": 1, "shuffle_window_rows": 8192, "batch_size": 8192}
     with dataset.loader(**order) as loader:
         floor = loader.stats()["memory_floor"]
