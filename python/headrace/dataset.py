@@ -331,7 +331,9 @@ class Dataset(Samples, Maps, FeatureChoices):
             Fill the last step with repeats and add a boolean `valid`, shape (batch,), so
             that every row is valid exactly once on any number of ranks.
         num_threads : int, optional
-            Threads of the loader; the consumer's own is extra. 2 if not given.
+            Threads of the loader; 2 if not given. The consumer's own is extra, and
+            assembles a batch that it would else wait for, without the GIL, unless tensors
+            or images are to be decoded.
         memory_budget : int, optional
             Bytes held between storage and consumer; 2 GiB if not given.
         to : {"numpy", "torch", "jax", "tensorflow", "arrow"}

@@ -66,6 +66,11 @@ Result<std::unique_ptr<Assembler>> Assembler::Make(
   return assembler;
 }
 
+bool Assembler::decodes_cells() const {
+  return std::ranges::any_of(cell_decoders_,
+                             [](const auto& decoder) { return decoder != nullptr; });
+}
+
 std::vector<window::WindowColumn> Assembler::window_columns() const {
   std::vector<window::WindowColumn> columns;
   for (const schema::ColumnPlan& column : columns_) {

@@ -37,6 +37,8 @@ class Assembler {
   /// Whether a column's values depend on the samples' keys: windows hold the row ids, the
   /// drawing seed and epoch.
   bool needs_row_ids() const { return needs_row_ids_; }
+  /// Whether values are decoded from cells, which for images takes long.
+  bool decodes_cells() const;
 
   /// The batch of a drawing; its memory is drawing.pool's.
   Result<TensorBatch> Assemble(const batch::Drawing& drawing) const;

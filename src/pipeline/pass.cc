@@ -11,7 +11,10 @@
 namespace headrace::pipeline {
 
 Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
-    : context_(context), order_(std::move(order)), deal_(std::move(deal)) {
+    : context_(context),
+      consumer_assembles_(!context->assembler->decodes_cells()),
+      order_(std::move(order)),
+      deal_(std::move(deal)) {
   stream_context_.scan = context_->scan;
   stream_context_.order = &order_;
   stream_context_.survivors = context_->survivors;
@@ -118,7 +121,7 @@ bool Pass::CanAssemble() {
     }
     if (!starved_) {
       starved_ = true;
-      starved_since_ = base::Timeline::Clock::now();
+      starved_since_ = Clock::now();
     }
     return false;
   }
@@ -210,11 +213,17 @@ bool Pass::FillFirst(std::vector<uint32_t>* placement) {
 
 std::optional<Pass::Job> Pass::PickJob() {
   if (!failure_.ok()) return std::nullopt;
-  if (CanAssemble()) return Job{Job::kAssemble, 0};
+  const bool assemble = CanAssemble();
+  const bool leave = awaited_ && consumer_assembles_;
+  if (assemble && !leave) return Job{Job::kAssemble, 0};
   // One thread reads ahead while others decode, so that storage is waited for meanwhile.
   const bool help = shared_.HasWork();
   const auto stream = PickFill();
-  if (stream && !(help && filling_rows_ > 0)) return Job{Job::kFill, *stream};
+  if (stream && !(help && filling_rows_ > 0)) {
+    if (assemble) ready_.notify_all();  // to the consumer
+    return Job{Job::kFill, *stream};
+  }
+  if (assemble) return Job{Job::kAssemble, 0};
   if (help) return Job{Job::kHelp, 0};
   return std::nullopt;
 }
@@ -277,7 +286,7 @@ void Pass::DoAssemble(std::unique_lock<std::mutex>* lock) {
   const int64_t step = assembled_;
   const int64_t steps = StepsTogether(step);
   if (starved_) {
-    batch_wait_ += base::Timeline::Clock::now() - starved_since_;
+    batch_wait_ += Clock::now() - starved_since_;
     starved_ = false;
   }
   lock->unlock();
@@ -300,12 +309,12 @@ void Pass::DoAssemble(std::unique_lock<std::mutex>* lock) {
   if (assembled_ < deal_.steps()) needs_ = NeedsOf(assembled_, StepsTogether(assembled_));
   std::vector<ReadyWindow> done = TakeWindowsBefore(assembled_);
   ready_.notify_all();
-  // This thread goes on assembling; others have something to do where windows are to be
-  // filled.
-  if (!done.empty() || !NeedsAreFilled()) work_.notify_all();
+  const bool wake = !done.empty() || !NeedsAreFilled();
   lock->unlock();
   done.clear();  // large memory is given back slowly
   lock->lock();
+  // Others have something to do where windows are to be filled, once there is room.
+  if (wake) work_.notify_all();
 }
 
 bool Pass::NeedsAreFilled() const {
@@ -472,16 +481,30 @@ int64_t Pass::batch_wait() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(batch_wait_).count();
 }
 
+bool Pass::Await(std::unique_lock<std::mutex>* lock, Clock::time_point deadline) {
+  while (!IsReady()) {
+    // It would sleep only to be woken by the thread that did this instead.
+    if (consumer_assembles_ && CanAssemble()) {
+      DoAssemble(lock);
+      continue;
+    }
+    if (IsReady()) break;  // with a failure that was found just now
+    awaited_ = true;
+    const auto woken = ready_.wait_until(*lock, deadline);
+    awaited_ = false;
+    if (woken == std::cv_status::timeout) return IsReady();
+  }
+  return true;
+}
+
 bool Pass::WaitReady(int64_t timeout_ms) {
   std::unique_lock lock(mutex_);
-  return ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] {
-    return !batches_.empty() || Finished() || !failure_.ok();
-  });
+  return Await(&lock, Clock::now() + std::chrono::milliseconds(timeout_ms));
 }
 
 Result<std::optional<ReadyBatch>> Pass::Next() {
   std::unique_lock lock(mutex_);
-  ready_.wait(lock, [this] { return !batches_.empty() || Finished() || !failure_.ok(); });
+  Await(&lock, Clock::time_point::max());
   if (stop_)
     return Error(ErrorKind::kCancelled, "the loader was closed while Next waited");
   if (!batches_.empty()) {

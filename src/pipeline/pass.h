@@ -3,7 +3,8 @@
 ///
 /// A pass has two kinds of jobs: fill the next window of a stream, and assemble the
 /// batches of the next steps. Workers ask for the most urgent one; the memory plan says
-/// how far they may run ahead. Which thread does what never changes what is delivered.
+/// how far they may run ahead. A consumer that would wait for a batch assembles it. Which
+/// thread does what never changes what is delivered.
 #pragma once
 
 #include <headrace/loader.h>
@@ -74,7 +75,8 @@ class Pass {
 
   /// The next batch; nothing after the last. Cancelled after Stop.
   Result<std::optional<ReadyBatch>> Next();
-  /// As Next, but only waits; false after `timeout_ms`.
+  /// As Next, but takes none; false if there is none after `timeout_ms`. It returns later
+  /// where it assembles one.
   bool WaitReady(int64_t timeout_ms);
 
   int64_t epoch() const { return order_.spec().epoch; }
@@ -115,6 +117,12 @@ class Pass {
   // Under mutex_.
   std::optional<Job> PickJob();
   bool CanAssemble();
+  /// Something for the consumer is there: a batch, the end or an error.
+  bool IsReady() const { return !batches_.empty() || Finished() || !failure_.ok(); }
+  /// Until it is; false after `deadline`. By the consumer, which assembles what it waits
+  /// for if nobody does.
+  using Clock = base::Timeline::Clock;
+  bool Await(std::unique_lock<std::mutex>* lock, Clock::time_point deadline);
   /// The batches of the next steps may wait beside those that do.
   bool HasRoomForBatches() const;
   std::optional<int> PickFill() const;
@@ -146,6 +154,8 @@ class Pass {
   std::string LocationOf(int64_t step, int64_t sample) const;
 
   const PassContext* context_;
+  // Cells may take longer than Ctrl-C should wait: they are left to the workers.
+  const bool consumer_assembles_;
   const plan::EpochOrder order_;
   const plan::Deal deal_;
   std::atomic<bool> stop_{false};
@@ -166,9 +176,10 @@ class Pass {
   int64_t apart_until_ = 0;  // steps before this one are assembled one by one
   int64_t delivered_ = 0;
   bool assembling_ = false;
+  bool awaited_ = false;   // the consumer waits
   bool starved_ = false;  // the next step lacks windows, since:
-  base::Timeline::Clock::time_point starved_since_;
-  base::Timeline::Clock::duration batch_wait_{0};
+  Clock::time_point starved_since_;
+  Clock::duration batch_wait_{0};
   int64_t filling_rows_ = 0;
   std::deque<ReadyBatch> batches_;
   int64_t wholes_when_full_ = 0;  // that waited when there was no room for more

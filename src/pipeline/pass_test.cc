@@ -7,11 +7,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "storage/faulty.h"
 #include "tests/cpp/lake.h"
 
 namespace headrace {
@@ -113,13 +116,17 @@ std::vector<int64_t> Ids(Loader* loader) {
   return all;
 }
 
-/// Lets workers fill first windows of the next epoch, which they may do from the second
-/// epoch on once they have read this one: 64 rows are left to be taken.
-void LetWorkersRunAhead(Loader* loader, int64_t steps) {
+/// Takes all batches of an epoch but the last, and lets workers fill first windows of the
+/// next one, which they may do from the second epoch on: until they have opened more than
+/// `opened` row groups, and open no more.
+void LetWorkersRunAhead(Loader* loader, int64_t steps, int64_t opened = 0) {
   for (int64_t step = 0; step < steps - 1; ++step) ASSERT_TRUE(Check(loader->Next()));
-  const int64_t opened = loader->stats().row_groups_opened;
-  for (int i = 0; i < 1000 && loader->stats().row_groups_opened == opened; ++i) {
+  int64_t last = -1;
+  for (int i = 0, still = 0; i < 5000 && (still < 5 || last <= opened); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const int64_t now = loader->stats().row_groups_opened;
+    still = now == last ? still + 1 : 0;
+    last = now;
   }
 }
 
@@ -135,7 +142,7 @@ TEST_F(PassTest, AnEpochThatWasBegunAheadIsTheSameEpoch) {
   const int64_t steps = Check(loader->Steps());
   EXPECT_EQ(Ids(loader.get()), expected[0]);
   const int64_t of_an_epoch = loader->stats().row_groups_opened;
-  LetWorkersRunAhead(loader.get(), steps);
+  LetWorkersRunAhead(loader.get(), steps, 2 * of_an_epoch);
   EXPECT_GT(loader->stats().row_groups_opened, 2 * of_an_epoch);
   ASSERT_TRUE(Check(loader->Next()));
   EXPECT_FALSE(Check(loader->Next()));
@@ -210,6 +217,45 @@ TEST_F(PassTest, BatchesBeforeTheOneThatCannotBeMadeAreHandedOut) {
   const Status status = loader->Next().status();
   EXPECT_EQ(KindOf(status), ErrorKind::kInvalidArgument);
   EXPECT_THAT(MessageOf(status), HasSubstr("row " + std::to_string(kNullRow)));
+}
+
+// The only worker reads the second file, which takes until the first has been delivered:
+// more batches than may wait.
+TEST_F(PassTest, AConsumerAssemblesWhatNoWorkerDoes) {
+  const auto faults = std::make_shared<storage::Faults>();
+  storage::InstallFaulty(faults);
+  Write();
+  const std::string second = folder_ / "b.parquet";
+  std::filesystem::copy_file(folder_ / "a.parquet", second);
+  const Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
+  options_.shuffle = false;
+  options_.shuffle_window_rows = kRows;
+  options_.batch_size = 50;
+  options_.pad_last = true;  // steps are assembled one by one
+  options_.num_threads = 1;
+  options_.memory_budget = Check(Loader::Make(dataset, options_))->stats().memory_floor;
+  options_.memory_budget += int64_t{256} << 10;
+  auto loader = Check(Loader::Make(dataset, options_));
+
+  std::promise<void> reached;
+  std::promise<void> delivered;
+  bool in_time = false;
+  faults->ArmOther({storage::Operation::kRead, second, 1}, [&] {
+    reached.set_value();
+    in_time = delivered.get_future().wait_for(std::chrono::seconds(60)) ==
+              std::future_status::ready;
+  });
+  ASSERT_TRUE(Check(loader->Next()));
+  ASSERT_EQ(reached.get_future().wait_for(std::chrono::seconds(60)),
+            std::future_status::ready);
+  for (int64_t rows = 50; rows < kRows; rows += 50) {
+    const auto batch = Check(loader->Next());
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(Values<int64_t>(Of(*batch, "id"))[0], rows);
+  }
+  delivered.set_value();
+  EXPECT_EQ(Ids(loader.get()).size(), kRows);
+  EXPECT_TRUE(in_time);
 }
 
 }  // namespace

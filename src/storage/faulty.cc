@@ -131,6 +131,13 @@ void Faults::ArmOther(int64_t nth, std::function<void()> other) {
   other_ = std::move(other);
 }
 
+void Faults::ArmOther(Call call, std::function<void()> other) {
+  std::lock_guard lock(mutex_);
+  Forget();
+  call_ = std::move(call);
+  other_ = std::move(other);
+}
+
 void Faults::Disarm() {
   std::lock_guard lock(mutex_);
   Forget();
@@ -151,15 +158,17 @@ std::map<std::pair<Operation, std::string>, int64_t> Faults::counts() const {
   return counts_;
 }
 
-std::function<void()> Faults::TakeOther() {
+std::function<void()> Faults::TakeOther(Operation operation, const std::string& path) {
   std::lock_guard lock(mutex_);
-  if (other_at_ == 0 || calls_ + 1 != other_at_) return nullptr;
-  other_at_ = 0;
-  return std::exchange(other_, nullptr);
+  if (other_ == nullptr) return nullptr;
+  const bool now = other_at_ > 0
+                       ? calls_ + 1 == other_at_
+                       : Call{operation, path, counts_[{operation, path}] + 1} == call_;
+  return now ? std::exchange(other_, nullptr) : nullptr;
 }
 
 Result<Faults::Strike> Faults::Enter(Operation operation, const std::string& path) {
-  if (const auto other = TakeOther()) other();
+  if (const auto other = TakeOther(operation, path)) other();
   Strike strike;
   {
     std::lock_guard lock(mutex_);

@@ -70,6 +70,8 @@ class Faults {
   /// Forgets what was counted; `other` is called before the `nth` call of all, as what
   /// another process does between two calls of this one. It may arm anew.
   void ArmOther(int64_t nth, std::function<void()> other);
+  /// The same before that call.
+  void ArmOther(Call call, std::function<void()> other);
   /// Forgets what was counted; nothing will be struck.
   void Disarm();
 
@@ -98,8 +100,8 @@ class Faults {
   void Forget();
   static bool IsPossible(Operation operation, Fault fault);
 
-  /// What is to come before the next call, once.
-  std::function<void()> TakeOther();
+  /// What is to come before this call, the next one, once.
+  std::function<void()> TakeOther(Operation operation, const std::string& path);
   /// Counts a call. Waits if it is to be late; an error if it is to fail.
   Result<Strike> Enter(Operation operation, const std::string& path);
 
@@ -107,7 +109,7 @@ class Faults {
   std::map<std::pair<Operation, std::string>, int64_t> counts_;
   int64_t calls_ = 0;
   int64_t death_ = 0;     // the call of all that is struck; 0: none
-  int64_t other_at_ = 0;  // the call of all before which `other_` comes; 0: none
+  int64_t other_at_ = 0;  // the call of all before which `other_` comes; 0: call_
   std::function<void()> other_;
   bool armed_ = false;
   bool lasting_ = false;
