@@ -28,9 +28,13 @@ constexpr int64_t kTileRowsMax = 64 << 10;
 // The smallest tile is as many rows as make this many bytes, and no more than these rows.
 constexpr int64_t kSmallTileBytes = 64 << 10;
 constexpr int64_t kSmallTileRows = 1 << 10;
-// Rows, and steps, that are assembled at once where the budget allows.
+// Steps that are assembled at once where the budget allows: of small batches as many as
+// have these rows, since more tensors alive at once cost more; of large ones these steps,
+// as far as they have these rows.
 constexpr int64_t kRowsTogether = 8 << 10;
 constexpr int64_t kStepsTogetherMax = 256;
+constexpr int64_t kLargeStepsTogether = 8;
+constexpr int64_t kLargeRowsTogether = 32 << 10;
 constexpr int64_t kReadyMin = 4;
 // How much larger values of varying shapes are taken to be than their cells.
 constexpr int64_t kLossyRatio = 16;
@@ -259,8 +263,11 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   // assembled together, another into batches that wait, the rest into running ahead.
   if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
     const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
-    plan.steps_together = std::clamp<int64_t>(
-        std::min(kRowsTogether / needs.options.batch_size, fit), 1, kStepsTogetherMax);
+    const int64_t batch = needs.options.batch_size;
+    const int64_t wanted =
+        std::max(std::min(kRowsTogether / batch, kStepsTogetherMax),
+                 std::min(kLargeRowsTogether / batch, kLargeStepsTogether));
+    plan.steps_together = std::max<int64_t>(std::min(wanted, fit), 1);
     plan.batch *= plan.steps_together;
   }
   const int64_t spare = (budget - plan.floor_bytes) / 4;
