@@ -176,7 +176,7 @@ class Pass {
   int64_t apart_until_ = 0;  // steps before this one are assembled one by one
   int64_t delivered_ = 0;
   bool assembling_ = false;
-  bool awaited_ = false;   // the consumer waits
+  bool awaited_ = false;  // the consumer waits
   bool starved_ = false;  // the next step lacks windows, since:
   Clock::time_point starved_since_;
   Clock::duration batch_wait_{0};

@@ -235,6 +235,18 @@ class PageValues {
     return got == n ? Status::OK() : TooFew(n - got);
   }
 
+  /// Passes over the next `n` <= kPageTileRows values: where they have indices, without
+  /// fetching them from the dictionary, which may be far from the caches.
+  Status Pass(int64_t n) {
+    if (plain()) return Plain(n).status();
+    if (by_index()) {
+      std::array<int32_t, kPageTileRows> indices;
+      return Indices(n, indices.data()).status();
+    }
+    std::array<Value, kPageTileRows> tile;
+    return Decode(n, tile.data());
+  }
+
  private:
   // A dictionary's page is the values themselves.
   static constexpr bool kNumbers = std::is_arithmetic_v<Value>;

@@ -24,8 +24,6 @@ namespace headrace::reader {
 template <typename Physical>
 class PageWalk {
  public:
-  using Value = typename Physical::c_type;
-
   PageWalk(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
            ChunkPages pages, int64_t first_row)
       : counters_(context.counters),
@@ -136,7 +134,6 @@ class PageWalk {
   }
 
   Status Pass(int64_t rows) {
-    std::array<Value, kPageTileRows> tile;
     std::array<bool, kPageTileRows> there;
     for (int64_t done = 0; done < rows;) {
       const int64_t n = std::min(rows - done, kPageTileRows);
@@ -144,11 +141,7 @@ class PageWalk {
       if (!levels_.all_there()) {
         ARROW_ASSIGN_OR_RAISE(values, levels_.Next(n, there.data()));
       }
-      if (values_.plain()) {
-        ARROW_RETURN_NOT_OK(values_.Plain(values).status());
-      } else {
-        ARROW_RETURN_NOT_OK(values_.Decode(values, tile.data()));
-      }
+      ARROW_RETURN_NOT_OK(values_.Pass(values));
       done += n;
     }
     return Status::OK();
