@@ -10,6 +10,11 @@ from pyspark.sql import SparkSession
 
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 os.environ["PYSPARK_PYTHON"] = sys.executable
+# Where warm_daemon is, for workers of a source that Spark has found by itself: they are not
+# told spark.executorEnv.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 ZONE = "Europe/Berlin"  # not UTC, so that what forgets the zone is found
 OPTIONS = {
