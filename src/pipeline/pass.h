@@ -85,6 +85,7 @@ class Pass {
   int64_t batch_wait();
 
  private:
+  using Clock = base::Timeline::Clock;
   struct ReadyWindow {
     plan::Window span;
     std::unique_ptr<window::Window> window;
@@ -121,7 +122,6 @@ class Pass {
   bool IsReady() const { return !batches_.empty() || Finished() || !failure_.ok(); }
   /// Until it is; false after `deadline`. By the consumer, which assembles what it waits
   /// for if nobody does.
-  using Clock = base::Timeline::Clock;
   bool Await(std::unique_lock<std::mutex>* lock, Clock::time_point deadline);
   /// The batches of the next steps may wait beside those that do.
   bool HasRoomForBatches() const;

@@ -235,11 +235,11 @@ TEST_F(PassTest, AConsumerAssemblesWhatNoWorkerDoes) {
   options_.num_threads = 1;
   options_.memory_budget = Check(Loader::Make(dataset, options_))->stats().memory_floor;
   options_.memory_budget += int64_t{256} << 10;
-  auto loader = Check(Loader::Make(dataset, options_));
 
   std::promise<void> reached;
   std::promise<void> delivered;
   bool in_time = false;
+  auto loader = Check(Loader::Make(dataset, options_));
   faults->ArmOther({storage::Operation::kRead, second, 1}, [&] {
     reached.set_value();
     in_time = delivered.get_future().wait_for(std::chrono::seconds(60)) ==
