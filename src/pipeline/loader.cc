@@ -15,6 +15,7 @@
 #include "pipeline/thread_executor.h"
 #include "plan/loader_state.h"
 #include "reader/chunk_cache.h"
+#include "reader/shared_pages.h"
 
 namespace headrace {
 namespace {
@@ -80,6 +81,7 @@ struct Loader::Impl {
   std::shared_ptr<const pipeline::Scan> scan;
   // Null: a disk, and no filter. Its reads in the background need what is above.
   std::unique_ptr<reader::ChunkCache> chunk_cache;
+  std::unique_ptr<reader::SharedPages> shared_pages;  // null where there is that
   pipeline::SurvivorCounts survivors;
   std::unique_ptr<pipeline::Assembler> assembler;
   plan::OrderSpec order;  // but for the epoch
@@ -109,8 +111,8 @@ struct Loader::Impl {
   Status BindColumns();
   plan::OrderSpec ResolveOrder(const plan::LoaderState* state) const;
   Status PlanFor(const plan::OrderSpec& spec, int64_t rows);
-  /// Has a cache of no more than is planned. No pass is under way.
-  void FitCache();
+  /// Has caches of no more than is planned. No pass is under way.
+  void FitCaches();
   Result<plan::EpochOrder> OrderOf(int64_t epoch) const;
   Result<plan::Deal> DealOf(const plan::EpochOrder& order, int64_t start) const;
   plan::LoaderState State(Cursor at) const;
@@ -178,7 +180,14 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   return Status::OK();
 }
 
-void Loader::Impl::FitCache() {
+void Loader::Impl::FitCaches() {
+  if (shared_pages == nullptr || shared_pages->capacity() > memory.shared_pages) {
+    shared_pages.reset();
+    if (memory.shared_pages > 0) {
+      shared_pages = std::make_unique<reader::SharedPages>(memory.shared_pages);
+    }
+    read.shared_pages = shared_pages.get();
+  }
   if (chunk_cache != nullptr && chunk_cache->capacity() <= memory.chunk_cache) return;
   chunk_cache.reset();
   if (memory.chunk_cache > 0) {
@@ -218,7 +227,7 @@ Status Loader::Impl::Init() {
   }
   ARROW_RETURN_NOT_OK(PlanFor(order, rows_most));
   ARROW_RETURN_NOT_OK(budget->Reserve(dataset->table->footer_cache_bytes_used()));
-  FitCache();
+  FitCaches();
   ARROW_ASSIGN_OR_RAISE(survivors,
                         scan->CountSurvivors(read, executor, options.progress));
   int64_t total = 0;
@@ -460,7 +469,7 @@ Status Loader::LoadStateJson(const std::string& json) {
     ARROW_RETURN_NOT_OK(impl_->PlanFor(before, rows));
     return status;
   }
-  impl_->FitCache();
+  impl_->FitCaches();
   impl_->cursor = {state.epoch, state.samples};
   impl_->cursor_loaded = true;
   return Status::OK();
@@ -537,6 +546,7 @@ std::string Loader::ToString() const {
 void Loader::Close() {
   std::shared_ptr<Pass> running;
   std::unique_ptr<reader::ChunkCache> cache;
+  std::unique_ptr<reader::SharedPages> pages;
   std::vector<std::jthread> threads;
   {
     std::lock_guard lock(impl_->mutex);
@@ -544,13 +554,16 @@ void Loader::Close() {
     running = std::move(impl_->pass);
     impl_->next_pass.reset();
     threads = std::move(impl_->threads);
-    cache = std::move(impl_->chunk_cache);  // which they read by until they are joined
+    // Which they read by until they are joined.
+    cache = std::move(impl_->chunk_cache);
+    pages = std::move(impl_->shared_pages);
   }
   if (running != nullptr) running->Stop();
   // Joined without the lock: a blocked Next gets away at once, and only Close waits for
   // what storage has not answered yet.
   threads.clear();
   cache.reset();
+  pages.reset();
   // An open pass that is closed has no caller left to tell.
   if (running != nullptr) (void)impl_->WriteTrace();
   // What batches still hold goes back when they do.

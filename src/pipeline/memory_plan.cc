@@ -259,8 +259,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
                      "shuffle_window_rows, batch_size or selection");
   }
   // A quarter of what is left goes into larger reads, another into keeping what is read
-  // more than once (two where each read takes long), an eighth into steps that are
-  // assembled together, another into batches that wait, the rest into running ahead.
+  // more than once, chunks or pages (two where each read takes long), an eighth into
+  // steps that are assembled together, another into batches that wait, the rest into
+  // running ahead.
   if (needs.part_rows && needs.options.batch_size % *needs.part_rows == 0) {
     const int64_t fit = (budget - plan.floor_bytes) / 8 / plan.batch;
     const int64_t batch = needs.options.batch_size;
@@ -290,6 +291,10 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       plan.chunk_cache = std::min(plan.chunk_cache, 3 * streams * group_bytes);
     }
     plan.readers += plan.chunk_cache;
+  } else {
+    // Those of the row groups that streams begin in.
+    plan.shared_pages = std::min(spare, streams * group_bytes);
+    plan.readers += plan.shared_pages;
   }
   return plan;
 }

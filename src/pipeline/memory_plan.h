@@ -43,6 +43,9 @@ struct MemoryPlan {
   /// For column chunks that are read more than once, as they are under a filter, or ahead
   /// of decoding, as they are where storage is far; in `readers`.
   int64_t chunk_cache = 0;
+  /// Elsewhere: for pages that two streams need, as one ends where another begins; in
+  /// `readers`.
+  int64_t shared_pages = 0;
 };
 
 /// What the plan is made of.

@@ -102,7 +102,7 @@ Result<PageRanges> RangesOf(const ColumnChunk& chunk, int leaf, const RowRange& 
 }
 
 Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary_apart,
-                             arrow::MemoryPool* pool) {
+                             SharedPages* shared, arrow::MemoryPool* pool) {
   auto row_group = chunk.file->metadata()->RowGroup(chunk.row_group);
   auto column = row_group->ColumnChunk(leaf);
   ARROW_ASSIGN_OR_RAISE(PageRanges from, RangesOf(chunk, leaf, {chunk.first_row}));
@@ -113,7 +113,12 @@ Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary
   const int64_t buffer_bytes = chunk.properties->buffer_size();
   if (dictionary_apart) {
     auto dictionary = TakeDictionary(*column, &from.ranges);
-    if (!dictionary.empty()) {
+    if (shared != nullptr) {
+      pages.key = {chunk.fragment, chunk.row_group, leaf};
+      pages.left = shared->Take(pages.key);
+      if (chunk.others_follow) pages.shared = shared;
+    }
+    if (!dictionary.empty() && pages.left.dictionary == nullptr) {
       // Larger than a buffer, it is read to its place, but for the part with the header.
       const int64_t buffered = dictionary.front().size > buffer_bytes
                                    ? std::min(kHeaderBytes, buffer_bytes)

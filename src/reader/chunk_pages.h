@@ -13,6 +13,7 @@
 
 #include "reader/chunk_stream.h"
 #include "reader/column_source.h"
+#include "reader/shared_pages.h"
 
 namespace headrace::reader {
 
@@ -27,6 +28,12 @@ struct ChunkPages {
   /// A page's bytes stay when the next one is read, for who holds its buffer. They do not
   /// where pages are decompressed, into memory that the next page takes.
   bool lasting = false;
+  /// What others have left of the chunk, which the pager and `dictionary` may have too.
+  SharedPages::Pages left;
+  /// Where to leave the dictionary and the page that is entered for others, and under
+  /// what key; null: nowhere.
+  SharedPages* shared = nullptr;
+  SharedPages::Key key = {};
 };
 
 /// Where the pages of a column chunk lie, dictionary included.
@@ -52,9 +59,10 @@ Result<PageRanges> RangesOf(const ColumnChunk& chunk, int leaf, const RowRange& 
 
 /// Opens a leaf's pages at chunk.first_row: the page that holds it by the offset index,
 /// else the first of the chunk, and before them, or apart, the dictionary. Throws what
-/// Parquet throws.
+/// Parquet throws. Where the dictionary comes apart, `shared` (or null) is asked for
+/// pages, and is where they are to be left.
 Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary_apart,
-                             arrow::MemoryPool* pool);
+                             SharedPages* shared, arrow::MemoryPool* pool);
 
 /// The error of a chunk that has only `got` of `rows` more rows.
 Status ChunkEnded(int64_t got, int64_t rows);

@@ -69,8 +69,11 @@ struct ColumnChunk {
   std::shared_ptr<arrow::io::RandomAccessFile> input;
   const parquet::ReaderProperties* properties = nullptr;
   parquet::RowGroupPageIndexReader* indexes = nullptr;  // null: not needed, or none
+  int64_t fragment = 0;
   int row_group = 0;
   int64_t first_row = 0;
+  /// Who needs what lies before `first_row` is still to come.
+  bool others_follow = false;
 };
 
 Result<std::unique_ptr<ColumnSource>> MakeFlatSource(

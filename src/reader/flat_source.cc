@@ -83,9 +83,9 @@ Result<std::unique_ptr<ColumnSource>> MakeFlatSource(
     std::shared_ptr<arrow::DataType> type) {
   const auto* descriptor = chunk.file->metadata()->schema()->Column(leaf);
   const bool bytes = descriptor->physical_type() == parquet::Type::BYTE_ARRAY;
-  ARROW_ASSIGN_OR_RAISE(
-      ChunkPages pages,
-      OpenPages(chunk, leaf, /*dictionary_apart=*/!bytes, context.pool));
+  ARROW_ASSIGN_OR_RAISE(ChunkPages pages,
+                        OpenPages(chunk, leaf, /*dictionary_apart=*/!bytes,
+                                  context.shared_pages, context.pool));
   if (bytes) {
     return MakeBytesSource(context, descriptor, std::move(pages), chunk.first_row,
                            std::move(type));

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "reader/shared_pages.h"
 #include "tests/cpp/reading.h"
 
 namespace headrace::reader {
@@ -216,6 +217,16 @@ void ExpectPieces(const Lake& lake, const arrow::Table& written, int64_t first) 
   }
 }
 
+/// Enters every column at a row and leaves what it met there for who comes after.
+void EnterAt(const Lake& lake, const arrow::Table& written, int64_t first) {
+  const auto columns = testing::Check(ResolveColumns(*lake.table, written.ColumnNames()));
+  EnteredRows rows;
+  rows.first = first;
+  rows.others_follow = true;
+  auto reader = testing::Check(RowGroupReader::Open(lake.context, 0, 0, rows, columns));
+  for (size_t c = 0; c < columns.size(); ++c) testing::Check(reader->Read(c, 1).status());
+}
+
 /// The cells of a reader's only column, as a window would hold them.
 struct Cells {
   explicit Cells(size_t rows) : cells(rows) {}
@@ -305,6 +316,14 @@ TEST_P(FlatSourceTest, ReadsEveryTypeFromAnyRow) {
             ExpectPieces(lake, *table, first);
             if (HasFatalFailure()) return;
             ExpectCells(lake, *table, first);
+            if (HasFatalFailure()) return;
+          }
+          SharedPages shared(1 << 20);
+          Lake sharing(dir / "a.parquet");
+          sharing.context.shared_pages = &shared;
+          for (int64_t cut : {1, 64, 500, 1199}) {
+            EnterAt(sharing, *table, cut);
+            ExpectPieces(sharing, *table, cut == 1199 ? 1 : 0);
             if (HasFatalFailure()) return;
           }
         }

@@ -26,16 +26,26 @@ class PageWalk {
  public:
   PageWalk(const ReadContext& context, const parquet::ColumnDescriptor* descriptor,
            ChunkPages pages, int64_t first_row)
-      : counters_(context.counters),
+      : pool_(context.pool),
+        counters_(context.counters),
         dictionary_(std::move(pages.dictionary)),
         pager_(std::move(pages.pager)),
+        left_(std::move(pages.left)),
+        shared_(pages.shared),
+        key_(pages.key),
         levels_(descriptor->max_definition_level()),
         values_(descriptor, context.pool),
+        next_row_(pages.passed),
         pending_skip_(first_row - pages.passed) {
     counters_->values_skipped += pages.passed;
     pager_->set_data_page_filter([this](const parquet::DataPageStats& page) {
+      if (repeated_ > 0) {
+        repeated_ -= page.num_values;
+        return true;
+      }
       if (page.num_values > pending_skip_) return false;
       pending_skip_ -= page.num_values;
+      next_row_ += page.num_values;
       counters_->values_skipped += page.num_values;
       return true;
     });
@@ -87,18 +97,13 @@ class PageWalk {
 
  private:
   Result<bool> OpenPage() {
-    if (dictionary_ != nullptr) {
-      const auto page = std::exchange(dictionary_, nullptr)->NextPage();
-      if (page == nullptr || page->type() != parquet::PageType::DICTIONARY_PAGE) {
-        return Error(ErrorKind::kCorrupt, "the chunk does not begin with its dictionary");
-      }
-      ARROW_RETURN_NOT_OK(SetDictionary(page, /*lasting=*/true));
-    }
+    ARROW_RETURN_NOT_OK(OpenDictionary());
     while (true) {
-      page_ = pager_->NextPage();
+      page_ = NextPage();
       if (page_ == nullptr) return false;
       switch (page_->type()) {
         case parquet::PageType::DICTIONARY_PAGE:
+          shared_ = nullptr;  // this one does not last
           ARROW_RETURN_NOT_OK(SetDictionary(page_, /*lasting=*/false));
           break;
         case parquet::PageType::DATA_PAGE: {
@@ -116,6 +121,29 @@ class PageWalk {
     }
   }
 
+  // Sets the dictionary that comes apart from the pages, if it is not set.
+  Status OpenDictionary() {
+    if (dictionary_ != nullptr) {
+      const auto page = std::exchange(dictionary_, nullptr)->NextPage();
+      if (page == nullptr || page->type() != parquet::PageType::DICTIONARY_PAGE) {
+        return Error(ErrorKind::kCorrupt, "the chunk does not begin with its dictionary");
+      }
+      left_.dictionary = std::static_pointer_cast<parquet::DictionaryPage>(page);
+    }
+    if (left_.dictionary == nullptr) return Status::OK();
+    auto page = std::exchange(left_.dictionary, nullptr);
+    if (shared_ != nullptr) ours_.dictionary = page;
+    return SetDictionary(page, /*lasting=*/true);
+  }
+
+  std::shared_ptr<parquet::Page> NextPage() {
+    const bool wanted = left_.page != nullptr && left_.first_row == next_row_ &&
+                        left_.page->num_values() > pending_skip_;
+    if (!wanted) return pager_->NextPage();
+    repeated_ = left_.page->num_values();
+    return std::exchange(left_.page, nullptr);
+  }
+
   Status SetDictionary(const std::shared_ptr<parquet::Page>& page, bool lasting) {
     return values_.SetDictionary(std::static_pointer_cast<parquet::DictionaryPage>(page),
                                  lasting);
@@ -129,8 +157,22 @@ class PageWalk {
     ARROW_RETURN_NOT_OK(values_.Start(page.encoding(), page.num_values(),
                                       page.data() + levels_bytes,
                                       page.size() - levels_bytes));
+    if (shared_ != nullptr) ARROW_RETURN_NOT_OK(Share(page));
     page_left_ = page.num_values();
+    next_row_ += page.num_values();
     return true;
+  }
+
+  // Leaves the dictionary for others, and the page that is entered, if it is cut.
+  Status Share(const parquet::DataPage& page) {
+    ours_.first_row = next_row_;
+    if (pending_skip_ > 0) {
+      auto copy = CopyOf(page, pool_);
+      if (!copy.ok() && !copy.status().IsOutOfMemory()) return copy.status();
+      if (copy.ok()) ours_.page = *std::move(copy);
+    }
+    std::exchange(shared_, nullptr)->Put(key_, std::exchange(ours_, {}));
+    return Status::OK();
   }
 
   Status Pass(int64_t rows) {
@@ -147,12 +189,19 @@ class PageWalk {
     return Status::OK();
   }
 
+  arrow::MemoryPool* pool_;
   ReadCounters* counters_;
   std::unique_ptr<parquet::PageReader> dictionary_;  // until it is read
   std::unique_ptr<parquet::PageReader> pager_;
+  SharedPages::Pages left_;  // by others, until it is used
+  SharedPages::Pages ours_;  // for others, until it is left to them
+  SharedPages* shared_;      // null once it is
+  SharedPages::Key key_;
   std::shared_ptr<parquet::Page> page_;
   PageLevels levels_;
   PageValues<Physical> values_;
+  int64_t next_row_;      // of the row group: where the page after the open one begins
+  int64_t repeated_ = 0;  // rows that the pager has yet to pass over, as others left them
   int64_t pending_skip_;
   int64_t page_left_ = 0;  // rows of the open page
 };

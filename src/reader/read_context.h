@@ -20,6 +20,7 @@
 namespace headrace::reader {
 
 class ChunkCache;
+class SharedPages;
 
 /// Ways from a column chunk to values, a bit each: a column may take several, file by
 /// file.
@@ -101,6 +102,8 @@ struct ReadContext {
   int64_t tile_rows = 64 << 10;
   /// Where chunks are kept that are read more than once; null: nowhere.
   ChunkCache* cache = nullptr;
+  /// Where pages are left for those who come to what lies before; null: nowhere.
+  SharedPages* shared_pages = nullptr;
   /// Damaged values of selected columns are delivered as such; else they are an error.
   bool tolerant = false;
 };

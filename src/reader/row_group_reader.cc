@@ -168,7 +168,14 @@ struct RowGroupReader::OpenFile {
   }
 
   ColumnChunk ChunkAt(int64_t first_row) const {
-    return {parquet.get(), input, &properties, indexes.get(), row_group, first_row};
+    ColumnChunk chunk;
+    chunk.file = parquet.get();
+    chunk.input = input;
+    chunk.properties = &properties;
+    chunk.indexes = indexes.get();
+    chunk.row_group = row_group;
+    chunk.first_row = first_row;
+    return chunk;
   }
 
   Result<parquet::arrow::FileReader*> Assembled(arrow::MemoryPool* pool) {
@@ -230,8 +237,8 @@ Result<std::unique_ptr<RowGroupReader>> RowGroupReader::Open(
   for (const ReadColumn& column : columns) {
     reader->fields_.push_back(column.field);
     reader->mapped_.push_back(column.mapped != nullptr ? column.mapped : column.field);
-    Status status = CatchParquet(
-        [&] { return reader->OpenColumn(context, fragment, rows.first, column); });
+    Status status =
+        CatchParquet([&] { return reader->OpenColumn(context, fragment, rows, column); });
     if (!status.ok()) return reader->Locate(status, reader->fields_.size() - 1);
     reader->placeable_.resize(reader->sources_.size());
     reader->cells_placeable_.resize(reader->sources_.size());
@@ -298,7 +305,7 @@ Status RowGroupReader::HoldIndexes() {
 }
 
 Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
-                                  int64_t first_row, const ReadColumn& column) {
+                                  const EnteredRows& rows, const ReadColumn& column) {
   if (column.partition >= 0) {
     const auto& values = context.table->fragments()[fragment].partition_values;
     sources_.push_back(MakeConstantSource(values[column.partition], pool_));
@@ -306,7 +313,7 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
   }
   if (column.row_id) {
     const int64_t row = context.table->FirstRowInFile(fragment, file_->row_group);
-    sources_.push_back(MakeNumberedSource(RowId(fragment, row + first_row), pool_));
+    sources_.push_back(MakeNumberedSource(RowId(fragment, row + rows.first), pool_));
     placeable_.push_back(true);
     return Status::OK();
   }
@@ -316,8 +323,10 @@ Status RowGroupReader::OpenColumn(const ReadContext& context, int64_t fragment,
         MakeConstantSource(arrow::MakeNullScalar(column.field->type()), pool_));
     return Status::OK();
   }
-  if (first_row > 0) file_->OpenIndexes();
-  const ColumnChunk chunk = file_->ChunkAt(first_row);
+  if (rows.first > 0) file_->OpenIndexes();
+  ColumnChunk chunk = file_->ChunkAt(rows.first);
+  chunk.fragment = fragment;
+  chunk.others_follow = rows.others_follow;
   if (IsFlatField(*field)) {
     ARROW_ASSIGN_OR_RAISE(auto source, MakeFlatSource(context, chunk, field->column_index,
                                                       field->field->type()));

@@ -63,7 +63,7 @@ class RowGroupReader {
   /// Has the cache hold the offset indexes of the row group.
   Status HoldIndexes();
   bool IsFlatField(const parquet::arrow::SchemaField& field) const;
-  Status OpenColumn(const ReadContext& context, int64_t fragment, int64_t first_row,
+  Status OpenColumn(const ReadContext& context, int64_t fragment, const EnteredRows& rows,
                     const ReadColumn& column);
   /// The error with file, row group and column put before it.
   Status Locate(const Status& status, size_t column) const;
