@@ -39,7 +39,8 @@ struct LoaderOptions {
   bool pad_last = false;
 
   /// Threads of the loader; the consumer's own is extra, and assembles a batch that it
-  /// would else wait for, unless cells (tensors, images) are to be decoded.
+  /// would else wait for, unless cells (tensors, images) are to be decoded. On a local
+  /// disk it fills windows that the batch lacks, too, if it has a core of its own.
   int num_threads = 2;
   /// Bytes held between storage and consumer.
   int64_t memory_budget = int64_t{2} << 30;
@@ -122,9 +123,9 @@ class Loader {
   /// As `Next`, without making tensors of the part: for frameworks to which the whole
   /// can be handed at once. Parts of a whole follow each other.
   Result<std::optional<BatchPart>> NextPart();
-  /// Waits until `Next` would not block, at most `timeout_ms` or until the batch that it
-  /// assembles meanwhile is there; false if it still would. For callers that must look up
-  /// now and then, as for Ctrl-C.
+  /// Waits until `Next` would not block, at most `timeout_ms` or until the batch or
+  /// window that it makes meanwhile is there; false if it still would. For callers that
+  /// must look up now and then, as for Ctrl-C.
   Result<bool> WaitReady(int64_t timeout_ms);
   /// Begins a pass: at the position of a loaded state once, else at the epoch's start.
   Status Restart();

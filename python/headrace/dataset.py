@@ -333,7 +333,8 @@ class Dataset(Samples, Maps, FeatureChoices):
         num_threads : int, optional
             Threads of the loader; 2 if not given. The consumer's own is extra, and
             assembles a batch that it would else wait for, without the GIL, unless tensors
-            or images are to be decoded.
+            or images are to be decoded. On a local disk it fills windows that the batch
+            lacks, too, if it has a core of its own.
         memory_budget : int, optional
             Bytes held between storage and consumer; 2 GiB if not given.
         to : {"numpy", "torch", "jax", "tensorflow", "arrow"}

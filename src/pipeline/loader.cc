@@ -243,6 +243,8 @@ Status Loader::Impl::Init() {
   context.budget = budget.get();
   context.read = &read;
   context.pad_last = options.pad_last;
+  context.spare_core =
+      static_cast<int>(std::thread::hardware_concurrency()) > options.num_threads;
   context.on_error = dataset->choices.on_error;
   return Status::OK();
 }

@@ -36,6 +36,8 @@ constexpr int64_t kStepsTogetherMax = 256;
 constexpr int64_t kLargeStepsTogether = 8;
 constexpr int64_t kLargeRowsTogether = 32 << 10;
 constexpr int64_t kReadyMin = 4;
+// The largest window that a consumer fills, which is away from Ctrl-C meanwhile.
+constexpr int64_t kConsumerFillsMax = int64_t{64} << 20;
 // How much larger values of varying shapes are taken to be than their cells.
 constexpr int64_t kLossyRatio = 16;
 constexpr int64_t kExactRatio = 4;
@@ -231,7 +233,9 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   }
   const bool remote = !table.storage().local();
   const auto chunks = static_cast<int64_t>(sizes.size()) * streams;
-  const int64_t threads = needs.options.num_threads;
+  plan.consumer_fills = !remote && !needs.filtered &&
+                        window_per_stream * plan.window_row_bytes <= kConsumerFillsMax;
+  const int64_t threads = needs.options.num_threads + (plan.consumer_fills ? 1 : 0);
   // Joining a window's gathered columns holds them twice for a moment.
   const int64_t joining =
       any_gathered ? threads * window_per_stream * plan.window_row_bytes : 0;

@@ -46,6 +46,8 @@ struct MemoryPlan {
   /// Elsewhere: for pages that two streams need, as one ends where another begins; in
   /// `readers`.
   int64_t shared_pages = 0;
+  /// Windows are read soon, so that a consumer that waits for them may fill them, too.
+  bool consumer_fills = false;
 };
 
 /// What the plan is made of.

@@ -13,6 +13,8 @@ namespace headrace::pipeline {
 Pass::Pass(const PassContext* context, plan::EpochOrder order, plan::Deal deal)
     : context_(context),
       consumer_assembles_(!context->assembler->decodes_cells()),
+      consumer_fills_(consumer_assembles_ && context->memory->consumer_fills &&
+                      context->spare_core),
       order_(std::move(order)),
       deal_(std::move(deal)) {
   stream_context_.scan = context_->scan;
@@ -128,15 +130,20 @@ bool Pass::CanAssemble() {
   return true;
 }
 
-std::optional<int> Pass::PickFill() const {
-  // What the next step waits for comes first, whatever the budget: the floor provides for
-  // it.
+std::optional<int> Pass::PickNeeded() const {
   for (const Need& need : needs_) {
     const StreamState& state = streams_.at(need.stream);
     if (state.filled_to <= need.last && !state.filling && state.failure.ok()) {
       return need.stream;
     }
   }
+  return std::nullopt;
+}
+
+std::optional<int> Pass::PickFill() const {
+  // What the next step waits for comes first, whatever the budget: the floor provides for
+  // it.
+  if (const auto needed = PickNeeded()) return needed;
   if (assembled_ == deal_.steps()) return std::nullopt;
   // Else the window that will be needed first, if it fits; the remainder comes last of
   // all.
@@ -489,6 +496,12 @@ bool Pass::Await(std::unique_lock<std::mutex>* lock, Clock::time_point deadline)
       continue;
     }
     if (IsReady()) break;  // with a failure that was found just now
+    const auto lacking = consumer_fills_ ? PickNeeded() : std::nullopt;
+    if (lacking) {
+      DoFill(*lacking, lock, &consumer_placement_);
+      if (Clock::now() >= deadline) return IsReady();
+      continue;
+    }
     awaited_ = true;
     const auto woken = ready_.wait_until(*lock, deadline);
     awaited_ = false;

@@ -3,8 +3,9 @@
 ///
 /// A pass has two kinds of jobs: fill the next window of a stream, and assemble the
 /// batches of the next steps. Workers ask for the most urgent one; the memory plan says
-/// how far they may run ahead. A consumer that would wait for a batch assembles it. Which
-/// thread does what never changes what is delivered.
+/// how far they may run ahead. A consumer that would wait for a batch assembles it, and
+/// on a disk fills windows that it lacks. Which thread does what never changes what is
+/// delivered.
 #pragma once
 
 #include <headrace/loader.h>
@@ -43,6 +44,8 @@ struct PassContext {
   base::MemoryBudget* budget = nullptr;
   const reader::ReadContext* read = nullptr;
   bool pad_last = false;
+  /// The consumer has a core of its own.
+  bool spare_core = false;
   ErrorPolicy on_error = ErrorPolicy::kRaise;
 };
 
@@ -76,7 +79,7 @@ class Pass {
   /// The next batch; nothing after the last. Cancelled after Stop.
   Result<std::optional<ReadyBatch>> Next();
   /// As Next, but takes none; false if there is none after `timeout_ms`. It returns later
-  /// where it assembles one.
+  /// where it assembles one or fills a window.
   bool WaitReady(int64_t timeout_ms);
 
   int64_t epoch() const { return order_.spec().epoch; }
@@ -121,10 +124,12 @@ class Pass {
   /// Something for the consumer is there: a batch, the end or an error.
   bool IsReady() const { return !batches_.empty() || Finished() || !failure_.ok(); }
   /// Until it is; false after `deadline`. By the consumer, which assembles what it waits
-  /// for if nobody does.
+  /// for if nobody does, and fills windows that this takes.
   bool Await(std::unique_lock<std::mutex>* lock, Clock::time_point deadline);
   /// The batches of the next steps may wait beside those that do.
   bool HasRoomForBatches() const;
+  /// A stream whose next window the next steps wait for and nobody fills.
+  std::optional<int> PickNeeded() const;
   std::optional<int> PickFill() const;
   int64_t HeldWindowRows() const;
   /// Batches that wait, in those that are assembled together.
@@ -156,6 +161,7 @@ class Pass {
   const PassContext* context_;
   // Cells may take longer than Ctrl-C should wait: they are left to the workers.
   const bool consumer_assembles_;
+  const bool consumer_fills_;
   const plan::EpochOrder order_;
   const plan::Deal deal_;
   std::atomic<bool> stop_{false};
@@ -176,8 +182,9 @@ class Pass {
   int64_t apart_until_ = 0;  // steps before this one are assembled one by one
   int64_t delivered_ = 0;
   bool assembling_ = false;
-  bool awaited_ = false;  // the consumer waits
-  bool starved_ = false;  // the next step lacks windows, since:
+  bool awaited_ = false;                      // the consumer waits
+  std::vector<uint32_t> consumer_placement_;  // its scratch
+  bool starved_ = false;                      // the next step lacks windows, since:
   Clock::time_point starved_since_;
   Clock::duration batch_wait_{0};
   int64_t filling_rows_ = 0;

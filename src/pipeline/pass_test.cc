@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <headrace/loader.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -256,6 +257,33 @@ TEST_F(PassTest, AConsumerAssemblesWhatNoWorkerDoes) {
   delivered.set_value();
   EXPECT_EQ(Ids(loader.get()).size(), kRows);
   EXPECT_TRUE(in_time);
+}
+
+// The only worker waits in its first read until the consumer has read something.
+TEST_F(PassTest, AConsumerFillsWhatNoWorkerDoes) {
+  if (std::thread::hardware_concurrency() < 2) {
+    GTEST_SKIP() << "the machine has one core, which the worker needs";
+  }
+  Write();
+  const auto faults = std::make_shared<storage::Faults>();
+  std::atomic<bool> passing{false};
+  std::promise<void> consumer_reads;
+  const auto read = consumer_reads.get_future().share();
+  faults->PassAsLocal([&, consumer = std::this_thread::get_id()] {
+    if (!passing) return;
+    if (std::this_thread::get_id() != consumer) {
+      read.wait_for(std::chrono::seconds(60));
+    } else if (read.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      consumer_reads.set_value();
+    }
+  });
+  storage::InstallFaulty(faults);
+  const Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
+  options_.num_threads = 1;
+  auto loader = Check(Loader::Make(dataset, options_));
+  passing = true;
+  EXPECT_EQ(Ids(loader.get()).size(), kRows);
+  EXPECT_EQ(read.wait_for(std::chrono::seconds(0)), std::future_status::ready);
 }
 
 }  // namespace

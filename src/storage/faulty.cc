@@ -168,6 +168,7 @@ std::function<void()> Faults::TakeOther(Operation operation, const std::string& 
 }
 
 Result<Faults::Strike> Faults::Enter(Operation operation, const std::string& path) {
+  if (watch_ != nullptr) watch_();
   if (const auto other = TakeOther(operation, path)) other();
   Strike strike;
   {
@@ -311,7 +312,7 @@ class FaultyFileSystem : public arrow::fs::FileSystem {
   using FileSystem::GetFileInfo;
   using FileSystem::OpenInputFile;
 
-  std::string type_name() const override { return "faulty"; }
+  std::string type_name() const override { return faults_->local_ ? "local" : "faulty"; }
   bool Equals(const FileSystem& other) const override {
     return other.type_name() == type_name() &&
            filesystem_->Equals(*static_cast<const FaultyFileSystem&>(other).filesystem_);

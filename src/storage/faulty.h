@@ -15,6 +15,7 @@
 #include <mutex>
 #include <ostream>
 #include <string>
+#include <utility>
 
 #include "storage/retry.h"
 
@@ -75,6 +76,13 @@ class Faults {
   /// Forgets what was counted; nothing will be struck.
   void Disarm();
 
+  /// Has the filesystem pass for a local disk, and `watch` called before every call, by
+  /// the thread that makes it. Before any.
+  void PassAsLocal(std::function<void()> watch) {
+    local_ = true;
+    watch_ = std::move(watch);
+  }
+
   /// Whether the call that was armed has been made.
   bool struck() const;
   /// How often each call was made: `nth` is the last.
@@ -116,6 +124,8 @@ class Faults {
   bool struck_ = false;
   Call call_;
   Fault fault_ = Fault::kFail;
+  bool local_ = false;
+  std::function<void()> watch_;
   std::atomic<int64_t> open_files_{0};
 };
 
