@@ -250,6 +250,24 @@ TEST(ChunkCacheTest, WhatNobodyNeedsAnyMoreIsNotRead) {
   EXPECT_EQ(file->reads, 4);
 }
 
+TEST(ChunkCacheTest, LetsGoOfWhatOnlyTasksThatComeTooLateHold) {
+  const auto file = std::make_shared<CountingBytes>();
+  base::Timeline timeline;
+  Busy busy;
+  ChunkCache cache(400, arrow::default_memory_pool(), InParts(&timeline, &busy));
+  {
+    CachedFile read(&cache, 0, file, file);
+    EXPECT_TRUE(Check(read.Hold({{0, 350}})));
+    uint8_t out[350];
+    EXPECT_EQ(Check(read.ReadAt(0, 350, out)), 350);
+    EXPECT_EQ(file->reads, 4);  // by who needs them
+  }
+  CachedFile next(&cache, 0, file, file);
+  EXPECT_TRUE(Check(next.Hold({{500, 350}})));
+  busy.Run();
+  EXPECT_EQ(file->reads, 8);
+}
+
 TEST(ChunkCacheTest, WhatFailsInTheBackgroundIsToldToAllWhoNeedIt) {
   const auto file = std::make_shared<CountingBytes>();
   base::Timeline timeline;
