@@ -2,7 +2,8 @@
 
 - First batch: from asking for it to having it, in the time that reading one shuffle window
   takes at the loader's own rate, each time of another epoch. Bound: 1.3.
-- Resuming: from `load_state_dict` to the first batch, in a fresh start's time to it.
+- Resuming: from `load_state_dict` to the first batch, in a fresh start's time to it, and what
+  both read: resuming also passes over what lies before in each stream's row group.
 - Counting a filter's survivors: rows a second, in those of Arrow's decode of the filter's
   columns. Bound: 0.7.
 - Opening a table of 10,000 files whose footers are in the page cache. Bound: 2 s.
@@ -77,23 +78,30 @@ def beginnings(folder: Path, rows: int, threads: int) -> Iterator[str]:
         epoch = statistics.median(epoch_seconds(loader) for _ in range(3))
         window = epoch * WINDOW_ROWS / rows
         firsts = []
+        before = loader.stats()["bytes_read"]
         for i in range(FIRST_ROUNDS):
             loader.set_epoch(FIRST_EPOCH + i)
             firsts.append(seconds_to_first(loader))
         first = statistics.median(firsts)
+        first_bytes = (loader.stats()["bytes_read"] - before) / FIRST_ROUNDS
         for _ in itertools.islice(loader, len(loader) // 2 + 7):
             pass
         state = loader.state_dict()
         resumed = []
+        before = loader.stats()["bytes_read"]
         for _ in range(ROUNDS):
             loader.load_state_dict(state)
             resumed.append(seconds_to_first(loader))
+        resumed_bytes = (loader.stats()["bytes_read"] - before) / ROUNDS
     again = statistics.median(resumed)
     yield (
         f"first batch, {threads} threads: {first:.3f} s ({min(firsts):.3f} to "
         f"{max(firsts):.3f}), {first / window:.2f} of a window's {window:.3f} s"
     )
-    yield f"resumed, {threads} threads: {again:.3f} s, {again / first:.2f} of a fresh start's"
+    yield (
+        f"resumed, {threads} threads: {again:.3f} s, {again / first:.2f} of a fresh start's; "
+        f"{resumed_bytes / 1e6:.0f} MB, {resumed_bytes / first_bytes:.2f} of its bytes"
+    )
 
 
 def counting(folder: Path, rows: int, limit: Path, threads: int) -> Iterator[str]:

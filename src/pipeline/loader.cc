@@ -1,5 +1,6 @@
 #include <arrow/io/interfaces.h>
 #include <headrace/loader.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,6 +31,8 @@ constexpr size_t kSkippedListed = 100;  // of rows left out, in stats
 constexpr int64_t kCountBufferBytes = 64 << 10;
 // Long enough for a request to cost little, short enough for many to be under way.
 constexpr int64_t kPartBytes = 8 << 20;
+// What top and perf show.
+constexpr const char* kThreadName = "headrace-load";
 
 Status CheckRange(const char* name, int64_t value, int64_t least) {
   if (value >= least) return Status::OK();
@@ -302,6 +305,7 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
   }
   for (int t = 0; t < options.num_threads; ++t) {
     threads.emplace_back([running = pass] { running->Work(); });
+    ::pthread_setname_np(threads.back().native_handle(), kThreadName);
   }
   return pass;
 }

@@ -56,6 +56,20 @@ def test_a_loader_that_was_made_and_not_used_has_no_threads(dataset: hr.Dataset)
     loader.close()
 
 
+def test_threads_of_a_loader_are_known_by_their_name(dataset: hr.Dataset) -> None:
+    def named() -> int:
+        found = 0
+        for comm in Path("/proc/self/task").glob("*/comm"):
+            with contextlib.suppress(OSError):  # threads of others may end meanwhile
+                found += comm.read_text() == "headrace-load\n"
+        return found
+
+    before = named()
+    with make(dataset, num_threads=3) as loader:
+        next(iter(loader))
+        assert named() == before + 3
+
+
 def test_close_in_the_middle_leaves_nothing(dataset: hr.Dataset) -> None:
     with nothing_left():
         loader = make(dataset)
