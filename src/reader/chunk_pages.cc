@@ -115,10 +115,10 @@ Result<ChunkPages> OpenPages(const ColumnChunk& chunk, int leaf, bool dictionary
     auto dictionary = TakeDictionary(*column, &from.ranges);
     if (shared != nullptr) {
       pages.key = {chunk.fragment, chunk.row_group, leaf};
-      pages.left = shared->Take(pages.key);
+      pages.found = shared->Take(pages.key);
       if (chunk.others_follow) pages.shared = shared;
     }
-    if (!dictionary.empty() && pages.left.dictionary == nullptr) {
+    if (!dictionary.empty() && pages.found.dictionary == nullptr) {
       // Larger than a buffer, it is read to its place, but for the part with the header.
       const int64_t buffered = dictionary.front().size > buffer_bytes
                                    ? std::min(kHeaderBytes, buffer_bytes)

@@ -29,7 +29,7 @@ struct ChunkPages {
   /// where pages are decompressed, into memory that the next page takes.
   bool lasting = false;
   /// What others have left of the chunk, which the pager and `dictionary` may have too.
-  SharedPages::Pages left;
+  SharedPages::Pages found;
   /// Where to leave the dictionary and the page that is entered for others, and under
   /// what key; null: nowhere.
   SharedPages* shared = nullptr;

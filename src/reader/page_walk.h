@@ -30,7 +30,7 @@ class PageWalk {
         counters_(context.counters),
         dictionary_(std::move(pages.dictionary)),
         pager_(std::move(pages.pager)),
-        left_(std::move(pages.left)),
+        found_(std::move(pages.found)),
         shared_(pages.shared),
         key_(pages.key),
         levels_(descriptor->max_definition_level()),
@@ -128,20 +128,20 @@ class PageWalk {
       if (page == nullptr || page->type() != parquet::PageType::DICTIONARY_PAGE) {
         return Error(ErrorKind::kCorrupt, "the chunk does not begin with its dictionary");
       }
-      left_.dictionary = std::static_pointer_cast<parquet::DictionaryPage>(page);
+      found_.dictionary = std::static_pointer_cast<parquet::DictionaryPage>(page);
     }
-    if (left_.dictionary == nullptr) return Status::OK();
-    auto page = std::exchange(left_.dictionary, nullptr);
-    if (shared_ != nullptr) ours_.dictionary = page;
+    if (found_.dictionary == nullptr) return Status::OK();
+    auto page = std::exchange(found_.dictionary, nullptr);
+    if (shared_ != nullptr) entered_.dictionary = page;
     return SetDictionary(page, /*lasting=*/true);
   }
 
   std::shared_ptr<parquet::Page> NextPage() {
-    const bool wanted = left_.page != nullptr && left_.first_row == next_row_ &&
-                        left_.page->num_values() > pending_skip_;
+    const bool wanted = found_.page != nullptr && found_.first_row == next_row_ &&
+                        found_.page->num_values() > pending_skip_;
     if (!wanted) return pager_->NextPage();
-    repeated_ = left_.page->num_values();
-    return std::exchange(left_.page, nullptr);
+    repeated_ = found_.page->num_values();
+    return std::exchange(found_.page, nullptr);
   }
 
   Status SetDictionary(const std::shared_ptr<parquet::Page>& page, bool lasting) {
@@ -165,13 +165,13 @@ class PageWalk {
 
   // Leaves the dictionary for others, and the page that is entered, if it is cut.
   Status Share(const parquet::DataPage& page) {
-    ours_.first_row = next_row_;
+    entered_.first_row = next_row_;
     if (pending_skip_ > 0) {
       auto copy = CopyOf(page, pool_);
       if (!copy.ok() && !copy.status().IsOutOfMemory()) return copy.status();
-      if (copy.ok()) ours_.page = *std::move(copy);
+      if (copy.ok()) entered_.page = *std::move(copy);
     }
-    std::exchange(shared_, nullptr)->Put(key_, std::exchange(ours_, {}));
+    std::exchange(shared_, nullptr)->Put(key_, std::exchange(entered_, {}));
     return Status::OK();
   }
 
@@ -193,9 +193,9 @@ class PageWalk {
   ReadCounters* counters_;
   std::unique_ptr<parquet::PageReader> dictionary_;  // until it is read
   std::unique_ptr<parquet::PageReader> pager_;
-  SharedPages::Pages left_;  // by others, until it is used
-  SharedPages::Pages ours_;  // for others, until it is left to them
-  SharedPages* shared_;      // null once it is
+  SharedPages::Pages found_;    // that others left, until they are used
+  SharedPages::Pages entered_;  // that are for others, until they are left
+  SharedPages* shared_;         // null once they are
   SharedPages::Key key_;
   std::shared_ptr<parquet::Page> page_;
   PageLevels levels_;
