@@ -70,15 +70,30 @@ class Server:
             self.process.send_signal(signal.SIGCONT)
 
 
+#: What keeps other processes' `free_ports` from the ports that this one was given.
+_RESERVED: list[socket.socket] = []
+
+
 def free_ports(count: int) -> list[int]:
-    """Free now, and below those that the system gives to connections."""
+    """Free now, and below those that the system gives to connections.
+
+    No other process is given them while this one lives: tests stop servers and start them
+    again on the same ports. A name in Linux' abstract space is what says so, as it goes
+    with its process and leaves no file.
+    """
     ports: list[int] = []
     for port in random.SystemRandom().sample(range(15_000, 32_000), 1000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0headrace-test-port-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((HOST, port))
-                ports.append(port)
+        except OSError:
+            reservation.close()
+            continue
+        _RESERVED.append(reservation)
+        ports.append(port)
         if len(ports) == count:
             return ports
     raise RuntimeError(f"{count} free ports of {HOST} were not found in 1000 tries")
