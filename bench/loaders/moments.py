@@ -1,7 +1,8 @@
 """What a training script waits for, and what it does not: on the table of bench/work.py.
 
 - First batch: from asking for it to having it, in the time that reading one shuffle window
-  takes at the loader's own rate, each time of another epoch. Bound: 1.3.
+  takes at the loader's own rate, each time of another epoch. Bound: 1.3. And of loaders that
+  are new, which have to get all their memory from the system first.
 - Resuming: from `load_state_dict` to the first batch, in a fresh start's time to it, and what
   both read: resuming also passes over what lies before in each stream's row group.
 - Counting a filter's survivors: rows a second, in those of Arrow's decode of the filter's
@@ -94,9 +95,14 @@ def beginnings(folder: Path, rows: int, threads: int) -> Iterator[str]:
             resumed.append(seconds_to_first(loader))
         resumed_bytes = (loader.stats()["bytes_read"] - before) / ROUNDS
     again = statistics.median(resumed)
+    new = []
+    for _ in range(ROUNDS):
+        with loader_of(folder, threads) as loader:
+            new.append(seconds_to_first(loader))
     yield (
         f"first batch, {threads} threads: {first:.3f} s ({min(firsts):.3f} to "
-        f"{max(firsts):.3f}), {first / window:.2f} of a window's {window:.3f} s"
+        f"{max(firsts):.3f}), {first / window:.2f} of a window's {window:.3f} s; "
+        f"{statistics.median(new):.3f} s in a new loader"
     )
     yield (
         f"resumed, {threads} threads: {again:.3f} s, {again / first:.2f} of a fresh start's; "
