@@ -4,6 +4,7 @@ They come with the project's set-up, keep their data in a folder that the test g
 end with the tests, even with tests that are killed.
 """
 
+import atexit
 import base64
 import contextlib
 import datetime
@@ -71,7 +72,8 @@ class Server:
 
 
 #: What keeps other processes' `free_ports` from the ports that this one was given.
-_RESERVED: list[socket.socket] = []
+_RESERVED = contextlib.ExitStack()
+atexit.register(_RESERVED.close)
 
 
 def free_ports(count: int) -> list[int]:
@@ -92,7 +94,7 @@ def free_ports(count: int) -> list[int]:
         except OSError:
             reservation.close()
             continue
-        _RESERVED.append(reservation)
+        _RESERVED.enter_context(reservation)
         ports.append(port)
         if len(ports) == count:
             return ports
