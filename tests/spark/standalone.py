@@ -32,10 +32,14 @@ def start(
 
 
 def workers_of(port: int) -> int:
+    """How many workers a master has. OSError while its pages are not there yet."""
     connection = http.client.HTTPConnection(servers.HOST, port, timeout=5)
     try:
         connection.request("GET", "/json/")
-        return json.load(connection.getresponse())["aliveworkers"]
+        response = connection.getresponse()
+        if response.status != 200:  # it listens before it has its pages
+            raise OSError(f"status {response.status} of the master's page")
+        return json.load(response)["aliveworkers"]
     finally:
         connection.close()
 
