@@ -117,8 +117,8 @@ def counting(folder: Path, rows: int, limit: Path, threads: int) -> Iterator[str
     rates = []
     for i in range(ROUNDS):
         # Another filter each time, and in main() no folder of counts: they are remembered.
-        least = 500 + ROUNDS * threads + i
-        chosen = hr.open(folder).select("f0").where(f"f1 > 0.1 and i1 < {least}")
+        below = 500 + ROUNDS * threads + i
+        chosen = hr.open(folder).select("f0").where(f"f1 > 0.1 and i1 < {below}")
         begin = time.perf_counter()
         chosen.loader(batch_size=BATCH_SIZE, num_threads=threads).close()
         rates.append(rows / (time.perf_counter() - begin))

@@ -123,19 +123,20 @@ class PageWalk {
 
   // Sets the dictionary that comes apart from the pages, if it is not set.
   Status OpenDictionary() {
+    auto dictionary = std::exchange(found_.dictionary, nullptr);
     if (dictionary_ != nullptr) {
       const auto page = std::exchange(dictionary_, nullptr)->NextPage();
       if (page == nullptr || page->type() != parquet::PageType::DICTIONARY_PAGE) {
         return Error(ErrorKind::kCorrupt, "the chunk does not begin with its dictionary");
       }
-      found_.dictionary = std::static_pointer_cast<parquet::DictionaryPage>(page);
+      dictionary = std::static_pointer_cast<parquet::DictionaryPage>(page);
     }
-    if (found_.dictionary == nullptr) return Status::OK();
-    auto page = std::exchange(found_.dictionary, nullptr);
-    if (shared_ != nullptr) entered_.dictionary = page;
-    return SetDictionary(page, /*lasting=*/true);
+    if (dictionary == nullptr) return Status::OK();
+    if (shared_ != nullptr) entered_.dictionary = dictionary;
+    return SetDictionary(dictionary, /*lasting=*/true);
   }
 
+  // The page that others left, where it is next; else the pager's.
   std::shared_ptr<parquet::Page> NextPage() {
     const bool wanted = found_.page != nullptr && found_.first_row == next_row_ &&
                         found_.page->num_values() > pending_skip_;

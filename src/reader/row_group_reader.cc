@@ -168,14 +168,12 @@ struct RowGroupReader::OpenFile {
   }
 
   ColumnChunk ChunkAt(int64_t first_row) const {
-    ColumnChunk chunk;
-    chunk.file = parquet.get();
-    chunk.input = input;
-    chunk.properties = &properties;
-    chunk.indexes = indexes.get();
-    chunk.row_group = row_group;
-    chunk.first_row = first_row;
-    return chunk;
+    return {.file = parquet.get(),
+            .input = input,
+            .properties = &properties,
+            .indexes = indexes.get(),
+            .row_group = row_group,
+            .first_row = first_row};
   }
 
   Result<parquet::arrow::FileReader*> Assembled(arrow::MemoryPool* pool) {

@@ -21,7 +21,7 @@ void SharedPages::Put(const Key& key, Pages pages) {
   const std::scoped_lock lock(mutex_);
   gone = Remove(key);
   const int64_t bytes = pages.bytes();
-  if (bytes > capacity_) return;
+  if (bytes == 0 || bytes > capacity_) return;
   while (bytes_ + bytes > capacity_) {
     gone.splice(gone.end(), Remove(left_.front().first));
   }

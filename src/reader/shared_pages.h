@@ -18,7 +18,7 @@ namespace headrace::reader {
 
 /// Where one stream ends within a row group another begins, often an epoch earlier. Both
 /// need the dictionary and the page that is cut. Who enters the row group there leaves
-/// them for who comes to what lies before; those that nobody took are let go of first.
+/// them for who comes to what lies before. Where room is short, the oldest go.
 ///
 /// Thread-safe.
 class SharedPages {
