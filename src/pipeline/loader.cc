@@ -94,6 +94,8 @@ struct Loader::Impl {
 
   // One consumer calls Next, Restart, state; Close may come from anywhere.
   mutable std::mutex mutex;
+  // Held while the pass is asked, which may read for who asks; never beside `mutex`.
+  std::mutex asking;
   Cursor cursor;
   bool cursor_loaded = false;
   bool closed = false;
@@ -371,7 +373,10 @@ Result<std::optional<BatchPart>> Loader::NextPart() {
   ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
   const auto began = impl_->BeginWait();
   lock.unlock();
-  auto next = pass->Next();
+  auto next = [&] {
+    const std::lock_guard asks(impl_->asking);
+    return pass->Next();
+  }();
   impl_->counters.timeline.Add(Activity::kAwait, began);
   lock.lock();
   ARROW_RETURN_NOT_OK(next.status());
@@ -404,6 +409,7 @@ Result<bool> Loader::WaitReady(int64_t timeout_ms) {
   ARROW_ASSIGN_OR_RAISE(auto pass, impl_->EnsurePass());
   const auto began = impl_->BeginWait();
   lock.unlock();
+  const std::lock_guard asks(impl_->asking);
   const bool ready = pass->WaitReady(timeout_ms);
   impl_->counters.timeline.Add(Activity::kAwait, began);
   return ready;
@@ -560,14 +566,18 @@ void Loader::Close() {
     running = std::move(impl_->pass);
     impl_->next_pass.reset();
     threads = std::move(impl_->threads);
-    // Which they read by until they are joined.
+    // Which they and the consumer read by until they have stopped.
     cache = std::move(impl_->chunk_cache);
     pages = std::move(impl_->shared_pages);
   }
   if (running != nullptr) running->Stop();
-  // Joined without the lock: a blocked Next gets away at once, and only Close waits for
-  // what storage has not answered yet.
+  // Joined without the lock: a Next that waits gets away at once, and only Close waits
+  // for what storage has not answered yet.
   threads.clear();
+  // A Next that reads gets away when it has read; a later one finds the pass stopped.
+  {
+    const std::lock_guard left(impl_->asking);
+  }
   cache.reset();
   pages.reset();
   // An open pass that is closed has no caller left to tell.

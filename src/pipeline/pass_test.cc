@@ -286,5 +286,41 @@ TEST_F(PassTest, AConsumerFillsWhatNoWorkerDoes) {
   EXPECT_EQ(read.wait_for(std::chrono::seconds(0)), std::future_status::ready);
 }
 
+// What it reads by is gone once Close has returned.
+TEST_F(PassTest, CloseWaitsForAConsumerThatReads) {
+  if (std::thread::hardware_concurrency() < 2) {
+    GTEST_SKIP() << "the machine has one core, which the worker needs";
+  }
+  Write();
+  const auto faults = std::make_shared<storage::Faults>();
+  std::atomic<std::thread::id> consumer;
+  std::promise<void> consumer_reads;
+  const auto reached = consumer_reads.get_future().share();
+  std::promise<void> released;
+  faults->PassAsLocal([&] {
+    if (consumer.load() == std::thread::id()) return;  // the loader is being made
+    if (std::this_thread::get_id() != consumer.load()) {
+      reached.wait_for(std::chrono::seconds(60));
+    } else if (reached.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      consumer_reads.set_value();
+      released.get_future().wait();
+    }
+  });
+  storage::InstallFaulty(faults);
+  const Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
+  options_.num_threads = 1;
+  auto loader = Check(Loader::Make(dataset, options_));
+  auto next = std::async(std::launch::async, [&] {
+    consumer = std::this_thread::get_id();
+    return loader->Next().status();
+  });
+  ASSERT_EQ(reached.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  auto closed = std::async(std::launch::async, [&] { loader->Close(); });
+  EXPECT_EQ(closed.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  released.set_value();
+  EXPECT_EQ(KindOf(next.get()), ErrorKind::kCancelled);
+  closed.get();
+}
+
 }  // namespace
 }  // namespace headrace
