@@ -82,7 +82,7 @@ struct Loader::Impl {
   reader::ReadCounters counters;
   reader::ReadContext read;
   std::shared_ptr<const pipeline::Scan> scan;
-  // Null: a disk, and no filter. Its reads in the background need what is above.
+  // Null: a disk, and no filter that is selective. Its reads in the background need what is above.
   std::unique_ptr<reader::ChunkCache> chunk_cache;
   std::unique_ptr<reader::SharedPages> shared_pages;  // null where there is that
   pipeline::SurvivorCounts survivors;
@@ -169,6 +169,7 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   needs.read_columns = &scan->spec().columns;
   needs.row_ids = assembler->needs_row_ids();
   needs.filtered = dataset->filter.has_value();
+  needs.selective = needs.filtered && 2 * rows_most <= scan->table().rows();
   needs.order = spec;
   if (!options.arrow && !options.pad_last &&
       dataset->choices.on_error == ErrorPolicy::kRaise) {

@@ -287,7 +287,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       std::clamp(kReadBufferMin + spare / 4 / std::max<int64_t>(1, chunks),
                  kReadBufferMin, remote ? kRemoteBufferMax : kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
-  if (needs.filtered || remote) {
+  if (needs.selective || remote) {
     plan.chunk_cache = remote ? 2 * spare : spare;
     if (!needs.filtered) {
       // For what streams have open, what they will have open next, and where they begin,
@@ -295,7 +295,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       plan.chunk_cache = std::min(plan.chunk_cache, 3 * streams * group_bytes);
     }
     plan.readers += plan.chunk_cache;
-  } else {
+  } else if (!needs.filtered) {
     // Those of the row groups that streams begin in.
     plan.shared_pages = std::min(spare, streams * group_bytes);
     plan.readers += plan.shared_pages;

@@ -40,11 +40,11 @@ struct MemoryPlan {
   int64_t ready_max = 0;
   int64_t read_buffer_bytes = 0;
   int64_t tile_rows = 0;
-  /// For column chunks that are read more than once, as they are under a filter, or ahead
-  /// of decoding, as they are where storage is far; in `readers`.
+  /// For column chunks that are read more than once, as they are under a selective filter,
+  /// or ahead of decoding, as they are where storage is far; in `readers`.
   int64_t chunk_cache = 0;
-  /// Elsewhere: for pages that two streams need, as one ends where another begins; in
-  /// `readers`.
+  /// Without a filter, on a disk: for pages that two streams need, as one ends where
+  /// another begins; in `readers`.
   int64_t shared_pages = 0;
   /// Windows are read soon, so that a consumer that waits for them may fill them, too.
   bool consumer_fills = false;
@@ -57,6 +57,8 @@ struct MemoryNeeds {
   const std::vector<reader::ReadColumn>* read_columns = nullptr;
   bool row_ids = false;
   bool filtered = false;
+  /// And statistics leave at most half of the rows.
+  bool selective = false;
   plan::OrderSpec order;
   /// Survivors.
   int64_t rows = 0;

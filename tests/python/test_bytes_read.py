@@ -57,6 +57,16 @@ def test_row_groups_that_survive_are_read_once_in_long_ranges(
     assert stats["row_groups_pruned"] == 4 - len(groups)
 
 
+def test_what_a_filter_on_a_disk_leaves_whole_is_not_held(path: Path) -> None:
+    """The page cache has it."""
+    with hr.open(path).select("x1").where("x0 > 0.5").loader() as loader:
+        counted = loader.stats()
+        assert sum(len(batch["x1"]) for batch in loader) == loader.stats()["rows"] > 0
+    filter_bytes = bytes_of(path, [0, 1, 2, 3], ["x0"])
+    assert filter_bytes <= counted["bytes_read"] <= filter_bytes + MIB // 4
+    assert counted["memory_peak"] < filter_bytes
+
+
 @pytest.mark.parametrize("width", [1, 1000, 50_000])
 def test_a_range_of_a_sorted_column_reads_little_more_than_its_row_groups(
     tmp_path: Path, width: int
