@@ -82,9 +82,11 @@ struct Loader::Impl {
   reader::ReadCounters counters;
   reader::ReadContext read;
   std::shared_ptr<const pipeline::Scan> scan;
-  // Null: a disk, and no filter that is selective. Its reads in the background need what is above.
+  // Null: a disk, and no filter that is selective. Its reads in the background need what
+  // is above.
   std::unique_ptr<reader::ChunkCache> chunk_cache;
-  std::unique_ptr<reader::SharedPages> shared_pages;  // null where there is that
+  // From the second epoch on: to get their memory takes longer than they save in one.
+  std::unique_ptr<reader::SharedPages> shared_pages;
   pipeline::SurvivorCounts survivors;
   std::unique_ptr<pipeline::Assembler> assembler;
   plan::OrderSpec order;  // but for the epoch
@@ -116,8 +118,9 @@ struct Loader::Impl {
   Status BindColumns();
   plan::OrderSpec ResolveOrder(const plan::LoaderState* state) const;
   Status PlanFor(const plan::OrderSpec& spec, int64_t rows);
-  /// Has caches of no more than is planned. No pass is under way.
-  void FitCaches();
+  /// Have caches of no more than is planned. No pass is under way.
+  void FitChunkCache();
+  void FitSharedPages();
   Result<plan::EpochOrder> OrderOf(int64_t epoch) const;
   Result<plan::Deal> DealOf(const plan::EpochOrder& order, int64_t start) const;
   plan::LoaderState State(Cursor at) const;
@@ -186,14 +189,16 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   return Status::OK();
 }
 
-void Loader::Impl::FitCaches() {
-  if (shared_pages == nullptr || shared_pages->capacity() > memory.shared_pages) {
-    shared_pages.reset();
-    if (memory.shared_pages > 0) {
-      shared_pages = std::make_unique<reader::SharedPages>(memory.shared_pages);
-    }
-    read.shared_pages = shared_pages.get();
+void Loader::Impl::FitSharedPages() {
+  if (shared_pages != nullptr && shared_pages->capacity() <= memory.shared_pages) return;
+  shared_pages.reset();
+  if (memory.shared_pages > 0) {
+    shared_pages = std::make_unique<reader::SharedPages>(memory.shared_pages);
   }
+  read.shared_pages = shared_pages.get();
+}
+
+void Loader::Impl::FitChunkCache() {
   if (chunk_cache != nullptr && chunk_cache->capacity() <= memory.chunk_cache) return;
   chunk_cache.reset();
   if (memory.chunk_cache > 0) {
@@ -233,7 +238,7 @@ Status Loader::Impl::Init() {
   }
   ARROW_RETURN_NOT_OK(PlanFor(order, rows_most));
   ARROW_RETURN_NOT_OK(budget->Reserve(dataset->table->footer_cache_bytes_used()));
-  FitCaches();
+  FitChunkCache();
   ARROW_ASSIGN_OR_RAISE(survivors,
                         scan->CountSurvivors(read, executor, options.progress));
   int64_t total = 0;
@@ -292,6 +297,7 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
     return Error(ErrorKind::kConflict, "the loader is closed: make a new one");
   }
   if (pass != nullptr) return pass;
+  if (passed) FitSharedPages();
   plan::OrderSpec spec = order;
   if (next_pass != nullptr && next_epoch == cursor.epoch && cursor.samples == 0) {
     pass = std::move(next_pass);
@@ -482,7 +488,7 @@ Status Loader::LoadStateJson(const std::string& json) {
     ARROW_RETURN_NOT_OK(impl_->PlanFor(before, rows));
     return status;
   }
-  impl_->FitCaches();
+  impl_->FitChunkCache();
   impl_->cursor = {state.epoch, state.samples};
   impl_->cursor_loaded = true;
   return Status::OK();

@@ -40,8 +40,8 @@ struct MemoryPlan {
   int64_t ready_max = 0;
   int64_t read_buffer_bytes = 0;
   int64_t tile_rows = 0;
-  /// For column chunks that are read more than once, as they are under a selective filter,
-  /// or ahead of decoding, as they are where storage is far; in `readers`.
+  /// For column chunks that are read more than once, as they are under a selective
+  /// filter, or ahead of decoding, as they are where storage is far; in `readers`.
   int64_t chunk_cache = 0;
   /// Without a filter, on a disk: for pages that two streams need, as one ends where
   /// another begins; in `readers`.
