@@ -41,6 +41,7 @@ CASES = (
     Case("number with nulls", "nulls", lambda d: d.nulls({"nulls": hr.fill(0)})),
     Case("boolean", "flag"),
     Case("number, filtered", "plain", lambda d: d.where("few >= 50")),
+    Case("a filter's number", "few", lambda d: d.where("few >= 50")),
     Case("string", "text"),
     Case("string as codes", "text", lambda d: d.codes({"text": None})),
     Case("list of 16, fixed", "vector"),

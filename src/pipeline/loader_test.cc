@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <future>
@@ -18,9 +19,11 @@ namespace headrace {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using testing::Check;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -518,6 +521,28 @@ TEST_F(LoaderTest, CloseFromAnotherThreadCancelsAWaitingNext) {
     }
   }
   EXPECT_TRUE(cancelled);
+}
+
+// Over epochs: streams share pages from the second on, and the next one is begun early.
+TEST_F(LoaderTest, ClosesAtAnyMomentFromAnotherThread) {
+  const Dataset dataset = Numbers();
+  options_.num_threads = 1;
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    auto loader = Make(dataset);
+    std::atomic<int> taken{0};
+    auto end = std::async(std::launch::async, [&] {
+      while (true) {
+        const auto batch = loader->Next();
+        if (!batch.ok()) return batch.status();
+        ++taken;
+      }
+    });
+    while (taken < 5 * attempt) std::this_thread::yield();
+    loader->Close();
+    ASSERT_EQ(end.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+    EXPECT_THAT(KindOf(end.get()),
+                AnyOf(Eq(ErrorKind::kCancelled), Eq(ErrorKind::kConflict)));
+  }
 }
 
 TEST_F(LoaderTest, ClosesAtAnyMomentWithoutLeavingThreads) {

@@ -38,6 +38,9 @@ constexpr int64_t kLargeRowsTogether = 32 << 10;
 constexpr int64_t kReadyMin = 4;
 // The largest window that a consumer fills, which is away from Ctrl-C meanwhile.
 constexpr int64_t kConsumerFillsMax = int64_t{64} << 20;
+// A row of a window that is filled: where it goes, and, of thinned blocks, which it is.
+constexpr int64_t kPlacementBytes = sizeof(uint32_t);
+constexpr int64_t kPickedBytes = sizeof(uint32_t);
 // How much larger values of varying shapes are taken to be than their cells.
 constexpr int64_t kLossyRatio = 16;
 constexpr int64_t kExactRatio = 4;
@@ -240,7 +243,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   const int64_t joining =
       any_gathered ? threads * window_per_stream * plan.window_row_bytes : 0;
   const int64_t fixed_part = streams * pages + joining + table.footer_cache_bytes_used() +
-                             threads * window_per_stream * (4 + window::kFillingBytes);
+                             threads * window_per_stream *
+                                 (kPlacementBytes + kPickedBytes + window::kFillingBytes);
   // A tile: one column when every row is wanted, all of them with copies when filtered.
   const int64_t tile_row_bytes = needs.filtered ? 3 * row_bytes + 16 : 3 * widest_value;
   auto readers_with = [&](int64_t buffer, int64_t tile) {

@@ -5,11 +5,58 @@
 #include <arrow/util/bit_util.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "schema/text.h"
 
 namespace headrace::reader {
+namespace {
+
+// Rows that are decoded at a time where some are picked: few enough for the first-level
+// cache.
+constexpr int64_t kPickRows = 2 << 10;
+
+// What an element takes of a slot.
+int64_t WidthOf(const arrow::DataType& type) {
+  return std::max(1, static_cast<const arrow::FixedWidthType&>(type).bit_width() / 8);
+}
+
+template <typename T>
+void Pick(const uint8_t* values, int64_t first, std::span<const uint32_t> rows,
+          uint8_t* out) {
+  const auto* const from = reinterpret_cast<const T*>(values);
+  auto* const to = reinterpret_cast<T*>(out);
+  for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i] - first];
+}
+
+// Writes those of the values from row `first` on that are of `rows`.
+void Pick(int64_t width, const uint8_t* values, int64_t first,
+          std::span<const uint32_t> rows, uint8_t* out) {
+  switch (width) {
+    case 1:
+      return Pick<uint8_t>(values, first, rows, out);
+    case 2:
+      return Pick<uint16_t>(values, first, rows, out);
+    case 4:
+      return Pick<uint32_t>(values, first, rows, out);
+    default:
+      return Pick<uint64_t>(values, first, rows, out);
+  }
+}
+
+Result<std::shared_ptr<arrow::Array>> SurvivorsOf(std::shared_ptr<arrow::Array> values,
+                                                  const arrow::BooleanArray& passing,
+                                                  arrow::MemoryPool* pool) {
+  if (passing.true_count() == passing.length()) return values;
+  arrow::compute::ExecContext exec(pool);
+  ARROW_ASSIGN_OR_RAISE(auto kept, arrow::compute::Filter(
+                                       values, arrow::Datum(passing.data()),
+                                       arrow::compute::FilterOptions::Defaults(), &exec));
+  return kept.make_array();
+}
+
+}  // namespace
 
 Result<ReadSpec> ReadSpec::Make(const table::Table& table,
                                 const std::vector<std::string>& selected,
@@ -39,8 +86,8 @@ Result<ReadSpec> ReadSpec::Make(const table::Table& table,
 void SurvivorReader::Close() {
   open_.reset();
   inputs_.clear();
-  kept_.clear();
-  kept_rows_ = kept_at_ = 0;
+  passing_.reset();
+  tile_at_ = tile_left_ = 0;
 }
 
 Status SurvivorReader::OpenAt(const BlockRef& block, int64_t first) {
@@ -73,8 +120,7 @@ Status SurvivorReader::Read(const BlockRef& block, int64_t first, int64_t rows,
     ARROW_RETURN_NOT_OK(OpenAt(block, first));
   Status status = block.thinned() ? ReadFiltered(first, rows, sink) : ReadAll(rows, sink);
   // A failed read leaves columns at different rows; a finished block's pages are let go.
-  const bool finished = next_row_ == block_.rows && kept_at_ == kept_rows_;
-  if (!status.ok() || finished) Close();
+  if (!status.ok() || AtEnd()) Close();
   return status;
 }
 
@@ -82,9 +128,12 @@ Result<int64_t> SurvivorReader::ReadNext(const BlockRef& block, const Sink& sink
   if (!IsOpen(block)) ARROW_RETURN_NOT_OK(OpenAt(block, 0));
   int64_t rows = 0;
   if (block.thinned()) {
-    ARROW_RETURN_NOT_OK(FillKept(next_survivor_));
-    rows = kept_rows_ - kept_at_;
-    ARROW_RETURN_NOT_OK(DeliverKept(0, rows, sink));
+    ARROW_ASSIGN_OR_RAISE(Run run, RunOf(context_->tile_rows));
+    while (run.survivors == 0 && !AtEnd()) {
+      ARROW_RETURN_NOT_OK(Extend(context_->tile_rows, sink, &run));
+    }
+    ARROW_RETURN_NOT_OK(Deliver(run, sink));
+    rows = run.survivors;
   } else {
     rows = std::min(context_->tile_rows, block_.rows - next_row_);
     ARROW_RETURN_NOT_OK(ReadAll(rows, sink));
@@ -123,6 +172,10 @@ Result<bool> SurvivorReader::Place(size_t column, int64_t rows, const Sink& sink
   } else {
     return false;
   }
+  return Tolerate(column, placed);
+}
+
+Result<bool> SurvivorReader::Tolerate(size_t column, const Status& placed) {
   if (placed.ok()) return true;
   if (!context_->tolerant || KindOf(placed) != ErrorKind::kCorrupt) return placed;
   damaged_[column] = true;
@@ -149,16 +202,17 @@ Result<Salvaged> SurvivorReader::ReadTile(size_t column, int64_t row, int64_t ro
   return salvaged;
 }
 
-Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
+Status SurvivorReader::NextTile() {
   const int64_t rows = std::min(context_->tile_rows, block_.rows - next_row_);
   inputs_.clear();
+  passing_.reset();
   if (block_.filtered) {
     for (size_t input : spec_->filter_inputs) {
       ARROW_ASSIGN_OR_RAISE(auto values, open_->Read(input, rows));
       inputs_.push_back(std::move(values));
     }
     auto batch = arrow::RecordBatch::Make(spec_->filter->input_schema(), rows, inputs_);
-    ARROW_ASSIGN_OR_RAISE(*passing, spec_->filter->Evaluate(*batch, context_->pool));
+    ARROW_ASSIGN_OR_RAISE(passing_, spec_->filter->Evaluate(*batch, context_->pool));
   }
   if (block_.has_deleted) {
     const auto& deleted =
@@ -169,12 +223,14 @@ Status SurvivorReader::NextTile(std::shared_ptr<arrow::BooleanArray>* passing) {
                           arrow::AllocateEmptyBitmap(rows, context_->pool));
     for (int64_t row = 0; row < rows; ++row) {
       const bool kept = present_[static_cast<size_t>(row)] != 0 &&
-                        (*passing == nullptr || (*passing)->Value(row));
+                        (passing_ == nullptr || passing_->Value(row));
       arrow::bit_util::SetBitTo(bits->mutable_data(), row, kept);
     }
-    *passing = std::make_shared<arrow::BooleanArray>(rows, std::move(bits));
+    passing_ = std::make_shared<arrow::BooleanArray>(rows, std::move(bits));
   }
   next_row_ += rows;
+  tile_at_ = 0;
+  tile_left_ = passing_->true_count();
   return Status::OK();
 }
 
@@ -184,97 +240,189 @@ bool SurvivorReader::IsInput(size_t column) const {
          std::find(inputs.begin(), inputs.end(), column) != inputs.end();
 }
 
-Status SurvivorReader::TakeTile(const arrow::BooleanArray& passing, int64_t survivors) {
-  arrow::compute::ExecContext exec(context_->pool);
-  kept_.clear();
+void SurvivorReader::SkipRows(size_t column, int64_t rows) {
+  if (!damaged_[column] && !IsInput(column)) open_->Skip(column, rows);
+}
+
+Result<SurvivorReader::Run> SurvivorReader::RunOf(int64_t survivors) const {
+  Run run;
+  ARROW_ASSIGN_OR_RAISE(
+      run.picked,
+      arrow::AllocateBuffer(survivors * static_cast<int64_t>(sizeof(uint32_t)),
+                            context_->pool));
+  return run;
+}
+
+Status SurvivorReader::Extend(int64_t most, Run* run) {
+  if (passing_ == nullptr || tile_at_ == passing_->length()) {
+    ARROW_RETURN_NOT_OK(NextTile());
+  }
+  Piece piece;
+  piece.row = next_row_ - passing_->length() + tile_at_;
+  piece.survivors = std::min(most, tile_left_);
+  auto* const picked = run->picked->mutable_data_as<uint32_t>() + run->survivors;
+  const uint8_t* const bits = passing_->values()->data();
+  const int64_t first = passing_->offset() + tile_at_;
+  int64_t rows = 0;
+  for (int64_t found = 0; found < piece.survivors; ++rows) {
+    picked[found] = static_cast<uint32_t>(rows);
+    found += arrow::bit_util::GetBit(bits, first + rows) ? 1 : 0;
+  }
+  if (piece.survivors == 0) rows = passing_->length() - tile_at_;
+  piece.passing =
+      std::static_pointer_cast<arrow::BooleanArray>(passing_->Slice(tile_at_, rows));
+  tile_at_ += rows;
+  tile_left_ -= piece.survivors;
+  run->survivors += piece.survivors;
+  run->pieces.push_back(std::move(piece));
+  return Status::OK();
+}
+
+Status SurvivorReader::Extend(int64_t most, const Sink& sink, Run* run) {
+  ARROW_RETURN_NOT_OK(Extend(most, run));
+  const Piece& piece = run->pieces.back();
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const size_t column = spec_->filter_inputs[i];
+    if (column >= spec_->selected || piece.survivors == 0) continue;
+    const auto values = inputs_[i]->Slice(tile_at_ - piece.rows(), piece.rows());
+    ARROW_ASSIGN_OR_RAISE(auto plain, schema::WithoutView(values, context_->pool));
+    ARROW_ASSIGN_OR_RAISE(auto kept,
+                          SurvivorsOf(std::move(plain), *piece.passing, context_->pool));
+    ARROW_RETURN_NOT_OK(
+        sink.put({column, run->survivors - piece.survivors, std::move(kept), {}}));
+  }
+  return Status::OK();
+}
+
+Status SurvivorReader::Deliver(const Run& run, const Sink& sink) {
+  if (run.survivors == 0) return Status::OK();
   for (size_t column = 0; column < spec_->selected; ++column) {
-    const auto& inputs = spec_->filter_inputs;
-    auto input = std::find(inputs.begin(), inputs.end(), column);
-    Salvaged read;
-    if (block_.filtered && input != inputs.end()) {
-      ARROW_ASSIGN_OR_RAISE(
-          read.values,
-          schema::WithoutView(inputs_[static_cast<size_t>(input - inputs.begin())],
-                              context_->pool));
-    } else {
-      ARROW_ASSIGN_OR_RAISE(
-          read, ReadTile(column, next_row_ - passing.length(), passing.length()));
-    }
-    if (survivors < passing.length()) {
-      ARROW_ASSIGN_OR_RAISE(
-          auto kept,
-          arrow::compute::Filter(read.values, arrow::Datum(passing.data()),
-                                 arrow::compute::FilterOptions::Defaults(), &exec));
-      read.values = kept.make_array();
-      int64_t row = 0;
-      std::erase_if(read.damaged, [&](uint8_t) { return !passing.Value(row++); });
-    }
-    kept_.push_back(std::move(read));
+    if (!IsInput(column)) ARROW_RETURN_NOT_OK(DeliverRun(column, run, sink));
   }
-  kept_rows_ = survivors;
-  kept_at_ = 0;
+  next_survivor_ += run.survivors;
   return Status::OK();
 }
 
-Status SurvivorReader::FillKept(int64_t first) {
-  while (kept_at_ == kept_rows_ && next_row_ < block_.rows) {
-    std::shared_ptr<arrow::BooleanArray> passing;
-    ARROW_RETURN_NOT_OK(NextTile(&passing));
-    const int64_t survivors = passing->true_count();
-    if (next_survivor_ + survivors > first) {
-      ARROW_RETURN_NOT_OK(TakeTile(*passing, survivors));
-      kept_at_ = std::max<int64_t>(0, first - next_survivor_);
-      next_survivor_ += kept_at_;
-      return Status::OK();
+Status SurvivorReader::DeliverRun(size_t column, const Run& run, const Sink& sink) {
+  ARROW_ASSIGN_OR_RAISE(const bool placed, PlaceRun(column, run, sink));
+  if (placed) return Status::OK();
+  int64_t at = 0;
+  for (const Piece& piece : run.pieces) {
+    if (piece.survivors == 0) {
+      SkipRows(column, piece.rows());
+      continue;
     }
-    // Nothing wanted here: the columns that the filter did not read are passed over.
-    for (size_t column = 0; column < spec_->selected; ++column) {
-      if (damaged_[column]) continue;
-      if (!IsInput(column)) open_->Skip(column, passing->length());
-    }
-    next_survivor_ += survivors;
+    ARROW_ASSIGN_OR_RAISE(Salvaged read, ReadTile(column, piece.row, piece.rows()));
+    ARROW_ASSIGN_OR_RAISE(
+        auto kept, SurvivorsOf(std::move(read.values), *piece.passing, context_->pool));
+    int64_t row = 0;
+    std::erase_if(read.damaged, [&](uint8_t) { return !piece.passing->Value(row++); });
+    ARROW_RETURN_NOT_OK(sink.put({column, at, std::move(kept), read.damaged}));
+    at += piece.survivors;
   }
   return Status::OK();
 }
 
-Status SurvivorReader::DeliverKept(int64_t at, int64_t rows, const Sink& sink) {
-  for (size_t column = 0; rows > 0 && column < spec_->selected; ++column) {
-    const Salvaged& kept = kept_[column];
-    Delivery delivery{column, at, kept.values->Slice(kept_at_, rows), kept.damaged};
-    if (!kept.damaged.empty()) {
-      delivery.damaged = delivery.damaged.subspan(static_cast<size_t>(kept_at_),
-                                                  static_cast<size_t>(rows));
-    }
-    ARROW_RETURN_NOT_OK(sink.put(delivery));
+Result<bool> SurvivorReader::PlaceRun(size_t column, const Run& run, const Sink& sink) {
+  if (damaged_[column] || sink.slot_of == nullptr || !open_->CanPlace(column)) {
+    return false;
   }
-  kept_at_ += rows;
-  next_survivor_ += rows;
+  ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column, run.survivors));
+  if (!slot) return false;
+  const std::span<const uint32_t> picked(run.picked->data_as<uint32_t>(),
+                                         static_cast<size_t>(run.survivors));
+  Status placed;
+  int64_t at = 0;
+  for (const Piece& piece : run.pieces) {
+    placed = PlacePiece(
+        column, piece,
+        picked.subspan(static_cast<size_t>(at), static_cast<size_t>(piece.survivors)), at,
+        *slot);
+    if (!placed.ok()) break;
+    at += piece.survivors;
+  }
+  if (placed.ok() && slot->settle != nullptr) placed = slot->settle();
+  return Tolerate(column, placed);
+}
+
+Status SurvivorReader::PlacePiece(size_t column, const Piece& piece,
+                                  std::span<const uint32_t> picked, int64_t at,
+                                  const window::Slot& slot) {
+  const int64_t width = WidthOf(*spec_->columns[column].field->type());
+  std::array<uint64_t, kPickRows> values;
+  std::array<uint8_t, kPickRows> valid;
+  for (int64_t begin = 0; begin < piece.rows(); begin += kPickRows) {
+    const int64_t rows = std::min(kPickRows, piece.rows() - begin);
+    const auto end =
+        std::ranges::lower_bound(picked, static_cast<uint32_t>(begin + rows));
+    const std::span here(picked.begin(), end);
+    const int64_t count = std::ssize(here);
+    picked = {end, picked.end()};
+    if (count == 0) {
+      open_->Skip(column, rows);
+      continue;
+    }
+    window::Slot all;
+    if (count == rows) {
+      all.values = slot.values + at * width;
+      all.valid = [&]() -> Result<uint8_t*> {
+        ARROW_ASSIGN_OR_RAISE(uint8_t* const out, slot.valid());
+        return out + at;
+      };
+      ARROW_RETURN_NOT_OK(open_->Place(column, rows, all));
+      at += count;
+      continue;
+    }
+    bool any_null = false;
+    all.values = reinterpret_cast<uint8_t*>(values.data());
+    all.valid = [&]() -> Result<uint8_t*> {
+      if (!any_null) valid.fill(1);
+      any_null = true;
+      return valid.data();
+    };
+    ARROW_RETURN_NOT_OK(open_->Place(column, rows, all));
+    Pick(width, all.values, begin, here, slot.values + at * width);
+    if (any_null) {
+      ARROW_ASSIGN_OR_RAISE(uint8_t* const out, slot.valid());
+      Pick(1, valid.data(), begin, here, out + at);
+    }
+    at += count;
+  }
   return Status::OK();
 }
 
 Status SurvivorReader::ReadFiltered(int64_t first, int64_t rows, const Sink& sink) {
-  for (int64_t done = 0; done < rows;) {
-    ARROW_RETURN_NOT_OK(FillKept(first + done));
-    const int64_t count = std::min(rows - done, kept_rows_ - kept_at_);
-    if (count == 0) {
-      return Error(ErrorKind::kInternal,
-                   context_->table->DisplayPath(block_.fragment) + ": row group " +
-                       std::to_string(block_.row_group) +
-                       " has fewer rows that pass the filter than were counted");
+  auto check_end = [this]() -> Status {
+    if (!AtEnd()) return Status::OK();
+    return Error(ErrorKind::kInternal,
+                 context_->table->DisplayPath(block_.fragment) + ": row group " +
+                     std::to_string(block_.row_group) +
+                     " has fewer rows that pass the filter than were counted");
+  };
+  while (next_survivor_ < first) {
+    ARROW_RETURN_NOT_OK(check_end());
+    const int64_t most = std::min(first - next_survivor_, context_->tile_rows);
+    ARROW_ASSIGN_OR_RAISE(Run passed, RunOf(most));
+    ARROW_RETURN_NOT_OK(Extend(most, &passed));
+    for (size_t column = 0; column < spec_->selected; ++column) {
+      SkipRows(column, passed.pieces[0].rows());
     }
-    ARROW_RETURN_NOT_OK(DeliverKept(done, count, sink));
-    done += count;
+    next_survivor_ += passed.survivors;
   }
-  return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(Run run, RunOf(rows));
+  while (run.survivors < rows) {
+    ARROW_RETURN_NOT_OK(check_end());
+    ARROW_RETURN_NOT_OK(Extend(rows - run.survivors, sink, &run));
+  }
+  return Deliver(run, sink);
 }
 
 Result<int64_t> SurvivorReader::Count(const BlockRef& block) {
   ARROW_RETURN_NOT_OK(OpenAt(block, 0));
   int64_t survivors = 0;
   while (next_row_ < block_.rows) {
-    std::shared_ptr<arrow::BooleanArray> passing;
-    ARROW_RETURN_NOT_OK(NextTile(&passing));
-    survivors += passing->true_count();
+    ARROW_RETURN_NOT_OK(NextTile());
+    survivors += tile_left_;
   }
   Close();
   return survivors;

@@ -97,27 +97,55 @@ class SurvivorReader {
   void Close();
 
  private:
+  /// Rows of a thinned block, in one tile.
+  struct Piece {
+    std::shared_ptr<arrow::BooleanArray> passing;  // a boolean a row: it is a survivor
+    int64_t row = 0;                               // of the block, the first
+    int64_t survivors = 0;
+
+    int64_t rows() const { return passing->length(); }
+  };
+  /// Rows of a thinned block that are delivered together.
+  struct Run {
+    std::vector<Piece> pieces;
+    /// uint32: the rows that are survivors, each counted from its piece's first.
+    std::shared_ptr<arrow::Buffer> picked;
+    int64_t survivors = 0;
+  };
+
   bool IsOpen(const BlockRef& block) const;
   Status OpenAt(const BlockRef& block, int64_t first);
   Status ReadAll(int64_t rows, const Sink& sink);
   /// Writes the next rows of a column to its slot. False if it has none, or if it turned
   /// out to be damaged and that is tolerated.
   Result<bool> Place(size_t column, int64_t rows, const Sink& sink);
-  /// Makes kept_ hold a survivor at or after `first`; kept_ stays empty at the block's
-  /// end.
-  Status FillKept(int64_t first);
-  /// Delivers `rows` of kept_ at `at`.
-  Status DeliverKept(int64_t at, int64_t rows, const Sink& sink);
+  /// Whether a column was placed; a damage that is tolerated is noted.
+  Result<bool> Tolerate(size_t column, const Status& placed);
   Status ReadFiltered(int64_t first, int64_t rows, const Sink& sink);
   /// The next rows of a selected column, at `row` of the block.
   Result<Salvaged> ReadTile(size_t column, int64_t row, int64_t rows);
-  /// Evaluates the filter on the next tile and leaves out what is deleted; `passing` gets
-  /// a boolean a row.
-  Status NextTile(std::shared_ptr<arrow::BooleanArray>* passing);
+  /// Evaluates the filter on the next tile and leaves out what is deleted.
+  Status NextTile();
   /// Whether the filter reads a selected column of the open block.
   bool IsInput(size_t column) const;
-  /// Reads the tile's selected columns and keeps its survivors.
-  Status TakeTile(const arrow::BooleanArray& passing, int64_t survivors);
+  bool AtEnd() const { return next_row_ == block_.rows && tile_left_ == 0; }
+  /// An empty run with room for so many survivors.
+  Result<Run> RunOf(int64_t survivors) const;
+  /// Adds the next rows of a tile to a run, at most `most` survivors. REQUIRES: not
+  /// AtEnd, and room.
+  Status Extend(int64_t most, Run* run);
+  /// And delivers what the filter has read of them.
+  Status Extend(int64_t most, const Sink& sink, Run* run);
+  /// Delivers the columns of a run that the filter does not read.
+  Status Deliver(const Run& run, const Sink& sink);
+  Status DeliverRun(size_t column, const Run& run, const Sink& sink);
+  /// As Place.
+  Result<bool> PlaceRun(size_t column, const Run& run, const Sink& sink);
+  /// Writes a piece's survivors, whose rows are `picked`, from element `at` of a slot on.
+  Status PlacePiece(size_t column, const Piece& piece, std::span<const uint32_t> picked,
+                    int64_t at, const window::Slot& slot);
+  /// Passes over rows of columns that the filter does not read.
+  void SkipRows(size_t column, int64_t rows);
 
   const ReadContext* context_;
   const ReadSpec* spec_;
@@ -128,12 +156,13 @@ class SurvivorReader {
   int64_t next_row_ = 0;       // in the block: the first row not yet read
   int64_t next_survivor_ =
       0;  // among the block's: the first not yet delivered or skipped
-  // Thinned blocks: the current tile's inputs, and its survivors not yet delivered.
+  // Thinned blocks: the current tile, which ends at next_row_. Columns that the filter
+  // does not read stand at tile_at_.
   arrow::ArrayVector inputs_;
-  std::vector<uint8_t> present_;  // of the tile, by row: 0 if it is deleted
-  std::vector<Salvaged> kept_;
-  int64_t kept_at_ = 0;
-  int64_t kept_rows_ = 0;
+  std::shared_ptr<arrow::BooleanArray> passing_;
+  std::vector<uint8_t> present_;  // by row: 0 if it is deleted
+  int64_t tile_at_ = 0;           // its rows that are done with
+  int64_t tile_left_ = 0;         // survivors in the others
 };
 
 }  // namespace headrace::reader

@@ -186,7 +186,95 @@ TEST_F(SurvivorReaderTest, GoesOnInTheOpenRowGroup) {
               std::vector(expected.begin() + at, expected.begin() + at + rows));
   }
   EXPECT_EQ(lake_->counters.row_groups_opened, 1);
-  EXPECT_EQ(lake_->counters.values_decoded, 2 * kRows / 2);
+  // What comes after the last survivor is not read.
+  EXPECT_EQ(lake_->counters.values_decoded, expected.back() + 1);
+}
+
+/// Slots for a column of integers, and what is written to them; nulls as -1.
+template <typename T>
+struct Slots {
+  std::vector<T> values;
+  std::vector<uint8_t> valid;
+  int settled = 0;
+
+  std::vector<int64_t> Integers() const {
+    std::vector<int64_t> all(values.begin(), values.end());
+    for (size_t i = 0; i < valid.size(); ++i) {
+      if (valid[i] == 0) all[i] = -1;
+    }
+    return all;
+  }
+
+  window::Slot Make(int64_t rows) {
+    values.assign(static_cast<size_t>(rows), 0);
+    valid.clear();
+    return {.values = reinterpret_cast<uint8_t*>(values.data()),
+            .valid = [this]() -> Result<uint8_t*> {
+              if (valid.empty()) valid.assign(values.size(), 1);
+              return valid.data();
+            },
+            .settle =
+                [this] {
+                  ++settled;
+                  return Status::OK();
+                }};
+  }
+};
+
+TEST_F(SurvivorReaderTest, SurvivorsArePlacedAsTheyAreDelivered) {
+  // By how many rows pass: few, some, most, and all but a stretch.
+  arrow::Int64Builder id, by_chance;
+  arrow::Int16Builder narrow;
+  constexpr int64_t kMany = 30'000;
+  base::KeyedRandom random(9);
+  for (int64_t i = 0; i < kMany; ++i) {
+    Check(id.Append(i));
+    Check(by_chance.Append(static_cast<int64_t>(random.Below(1000))));
+    Check(i % 11 == 0 ? narrow.AppendNull() : narrow.Append(i % 1000));
+  }
+  const auto table = arrow::Table::Make(
+      arrow::schema({arrow::field("id", arrow::int64()),
+                     arrow::field("chance", arrow::int64()),
+                     arrow::field("narrow", arrow::int16())}),
+      {Check(id.Finish()), Check(by_chance.Finish()), Check(narrow.Finish())});
+  testing::ParquetOptions options;
+  options.data_page_bytes = 4096;
+  options.row_group_rows = kMany;
+  testing::WriteParquet(Path(), table, options);
+  lake_ = std::make_unique<Lake>(Path());
+  const BlockRef block{0, 0, 0, kMany, true};
+  for (const std::string filter : {"chance < 1", "chance < 500", "chance < 990",
+                                   "chance < 1001 and (id < 9000 or id >= 19000)"}) {
+    for (const int64_t tile_rows : {700, 5000, 100'000}) {
+      lake_->context.tile_rows = tile_rows;
+      Select({"narrow", "id"}, filter);
+      const int64_t count = Check(Reader().Count(block));
+      Taken taken;
+      Check(Reader().Read(block, 0, count, taken.sink()));
+      const auto expected = taken.Of(0);
+      ASSERT_EQ(std::ssize(expected), count);
+      Slots<int16_t> slots;
+      Taken rest;
+      Sink sink = rest.sink();
+      sink.slot_of = [&](size_t column,
+                         int64_t rows) -> Result<std::optional<window::Slot>> {
+        if (column != 0) return std::nullopt;
+        return slots.Make(rows);
+      };
+      auto reader = Reader();
+      const int64_t step = count / 3 + 1;
+      for (int64_t at = 0; at < count; at += step) {
+        const int64_t rows = std::min(step, count - at);
+        rest.values.clear();
+        Check(reader.Read(block, at, rows, sink));
+        EXPECT_EQ(slots.Integers(),
+                  std::vector(expected.begin() + at, expected.begin() + at + rows));
+        EXPECT_FALSE(rest.values.contains(0));
+        EXPECT_THAT(rest.Of(1), SizeIs(rows));
+      }
+      EXPECT_EQ(slots.settled, (count + step - 1) / step);
+    }
+  }
 }
 
 TEST_F(SurvivorReaderTest, ReadsBlocksWithinARowGroup) {
@@ -332,6 +420,18 @@ TEST_F(SurvivorReaderTest, DamagedSurvivorsAreToldApart) {
   EXPECT_GT(damaged, 0);
   EXPECT_EQ(taken.damaged, damaged);
   EXPECT_EQ(taken.Of(0), expected);
+
+  // A slot is left when the damage is met.
+  Slots<int64_t> slots;
+  Taken delivered;
+  Sink sink = delivered.sink();
+  sink.slot_of = [&](size_t, int64_t rows) -> Result<std::optional<window::Slot>> {
+    return slots.Make(rows);
+  };
+  Check(Reader().Read({0, 0, 0, kRows / 2, true}, 0, std::ssize(expected), sink));
+  EXPECT_EQ(slots.settled, 0);
+  EXPECT_EQ(delivered.damaged, damaged);
+  EXPECT_EQ(delivered.Of(0), expected);
 }
 
 TEST_F(SurvivorReaderTest, ADamagedFilterColumnIsAlwaysAnError) {
