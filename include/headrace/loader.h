@@ -150,7 +150,8 @@ class Loader {
   int64_t epoch() const;
   LoaderStats stats() const;
   std::string ToString() const;
-  /// Stops and joins the threads; a blocked `Next` ends with Cancelled. Idempotent.
+  /// Stops and joins the threads; a blocked `Next` ends with Cancelled, before this
+  /// returns if it reads. From any thread; idempotent.
   void Close();
 
  private:

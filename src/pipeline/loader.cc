@@ -172,7 +172,7 @@ Status Loader::Impl::PlanFor(const plan::OrderSpec& spec, int64_t rows) {
   needs.read_columns = &scan->spec().columns;
   needs.row_ids = assembler->needs_row_ids();
   needs.filtered = dataset->filter.has_value();
-  needs.selective = needs.filtered && 2 * rows_most <= scan->table().rows();
+  needs.rows_left = rows_most;
   needs.order = spec;
   if (!options.arrow && !options.pad_last &&
       dataset->choices.on_error == ErrorPolicy::kRaise) {

@@ -236,7 +236,8 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   }
   const bool remote = !table.storage().local();
   const auto chunks = static_cast<int64_t>(sizes.size()) * streams;
-  plan.consumer_fills = !remote && !needs.filtered &&
+  const bool selective = needs.filtered && 2 * needs.rows_left <= table.rows();
+  plan.consumer_fills = !remote && needs.rows_left <= 2 * needs.rows &&
                         window_per_stream * plan.window_row_bytes <= kConsumerFillsMax;
   const int64_t threads = needs.options.num_threads + (plan.consumer_fills ? 1 : 0);
   // Joining a window's gathered columns holds them twice for a moment.
@@ -245,7 +246,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
   const int64_t fixed_part = streams * pages + joining + table.footer_cache_bytes_used() +
                              threads * window_per_stream *
                                  (kPlacementBytes + kPickedBytes + window::kFillingBytes);
-  // A tile: one column when every row is wanted, all of them with copies when filtered.
+  // A tile: one column, and all that the filter reads, which may be all, with copies.
   const int64_t tile_row_bytes = needs.filtered ? 3 * row_bytes + 16 : 3 * widest_value;
   auto readers_with = [&](int64_t buffer, int64_t tile) {
     // A page may lie in one buffer while the next is filled.
@@ -291,7 +292,7 @@ Result<MemoryPlan> PlanMemory(const table::Table& table, const MemoryNeeds& need
       std::clamp(kReadBufferMin + spare / 4 / std::max<int64_t>(1, chunks),
                  kReadBufferMin, remote ? kRemoteBufferMax : kReadBufferMax);
   plan.readers = readers_with(plan.read_buffer_bytes, plan.tile_rows);
-  if (needs.selective || remote) {
+  if (selective || remote) {
     plan.chunk_cache = remote ? 2 * spare : spare;
     if (!needs.filtered) {
       // For what streams have open, what they will have open next, and where they begin,

@@ -46,7 +46,8 @@ struct MemoryPlan {
   /// Without a filter, on a disk: for pages that two streams need, as one ends where
   /// another begins; in `readers`.
   int64_t shared_pages = 0;
-  /// Windows are read soon, so that a consumer that waits for them may fill them, too.
+  /// Windows are read soon, so that a consumer that waits for them may fill them, too:
+  /// they are small, on a disk, and made of few more rows than they have.
   bool consumer_fills = false;
 };
 
@@ -57,8 +58,8 @@ struct MemoryNeeds {
   const std::vector<reader::ReadColumn>* read_columns = nullptr;
   bool row_ids = false;
   bool filtered = false;
-  /// And statistics leave at most half of the rows.
-  bool selective = false;
+  /// Rows that statistics leave, of which `rows` pass the filter.
+  int64_t rows_left = 0;
   plan::OrderSpec order;
   /// Survivors.
   int64_t rows = 0;

@@ -265,25 +265,28 @@ TEST_F(PassTest, AConsumerFillsWhatNoWorkerDoes) {
     GTEST_SKIP() << "the machine has one core, which the worker needs";
   }
   Write();
-  const auto faults = std::make_shared<storage::Faults>();
-  std::atomic<bool> passing{false};
-  std::promise<void> consumer_reads;
-  const auto read = consumer_reads.get_future().share();
-  faults->PassAsLocal([&, consumer = std::this_thread::get_id()] {
-    if (!passing) return;
-    if (std::this_thread::get_id() != consumer) {
-      read.wait_for(std::chrono::seconds(60));
-    } else if (read.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-      consumer_reads.set_value();
-    }
-  });
-  storage::InstallFaulty(faults);
-  const Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
   options_.num_threads = 1;
-  auto loader = Check(Loader::Make(dataset, options_));
-  passing = true;
-  EXPECT_EQ(Ids(loader.get()).size(), kRows);
-  EXPECT_EQ(read.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  for (const int64_t first : {int64_t{0}, kRows / 4}) {
+    const auto faults = std::make_shared<storage::Faults>();
+    std::atomic<bool> passing{false};
+    std::promise<void> consumer_reads;
+    const auto read = consumer_reads.get_future().share();
+    faults->PassAsLocal([&, consumer = std::this_thread::get_id()] {
+      if (!passing) return;
+      if (std::this_thread::get_id() != consumer) {
+        read.wait_for(std::chrono::seconds(60));
+      } else if (read.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        consumer_reads.set_value();
+      }
+    });
+    storage::InstallFaulty(faults);
+    Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
+    if (first > 0) dataset = Check(dataset.Where("id >= " + std::to_string(first)));
+    auto loader = Check(Loader::Make(dataset, options_));
+    passing = true;
+    EXPECT_EQ(Ids(loader.get()).size(), kRows - first);
+    EXPECT_EQ(read.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  }
 }
 
 // What it reads by is gone once Close has returned.
