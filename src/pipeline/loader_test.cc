@@ -537,7 +537,10 @@ TEST_F(LoaderTest, ClosesAtAnyMomentFromAnotherThread) {
         ++taken;
       }
     });
-    while (taken < 5 * attempt) std::this_thread::yield();
+    while (taken < 5 * attempt &&
+           end.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      std::this_thread::yield();
+    }
     loader->Close();
     ASSERT_EQ(end.wait_for(std::chrono::seconds(60)), std::future_status::ready);
     EXPECT_THAT(KindOf(end.get()),
