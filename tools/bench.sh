@@ -23,7 +23,7 @@ fi
 build/bench/bench/headrace_benchmarks --benchmark_out=build/bench/micro.json 2>/dev/null
 python bench/loaders/loaders.py "$@"
 python bench/loaders/paths.py
-HEADRACE_CACHE_DIR="" python bench/loaders/moments.py  # counts anew
+python bench/loaders/moments.py
 python bench/memory/memory.py
 python bench/tensors/tensors.py
 python bench/images/images.py

@@ -297,7 +297,6 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
     return Error(ErrorKind::kConflict, "the loader is closed: make a new one");
   }
   if (pass != nullptr) return pass;
-  if (passed) FitSharedPages();
   plan::OrderSpec spec = order;
   if (next_pass != nullptr && next_epoch == cursor.epoch && cursor.samples == 0) {
     pass = std::move(next_pass);
@@ -309,6 +308,7 @@ Result<std::shared_ptr<Pass>> Loader::Impl::EnsurePass() {
   cursor_loaded = false;
   // Who goes through a second epoch is expected to go through a third.
   if (passed) {
+    FitSharedPages();
     spec.epoch = cursor.epoch + 1;
     pass->set_make_next([this, spec] { return MakePass(spec, 0); });
   }

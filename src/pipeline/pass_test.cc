@@ -9,10 +9,12 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "storage/faulty.h"
@@ -259,7 +261,35 @@ TEST_F(PassTest, AConsumerAssemblesWhatNoWorkerDoes) {
   EXPECT_TRUE(in_time);
 }
 
-// The only worker waits in its first read until the consumer has read something.
+/// Has workers wait in their reads until the consumer has begun one, which calls `held`.
+class ConsumerReads {
+ public:
+  explicit ConsumerReads(storage::Faults* faults, std::function<void()> held = [] {}) {
+    faults->PassAsLocal([this, held = std::move(held)] {
+      if (consumer_.load() == std::thread::id()) return;
+      if (std::this_thread::get_id() != consumer_.load()) {
+        begun_.wait_for(std::chrono::seconds(60));
+      } else if (!begun(std::chrono::seconds(0))) {
+        begin_.set_value();
+        held();
+      }
+    });
+  }
+  ConsumerReads(const ConsumerReads&) = delete;
+  ConsumerReads& operator=(const ConsumerReads&) = delete;
+
+  /// From now on, with this thread as the consumer.
+  void Watch() { consumer_ = std::this_thread::get_id(); }
+  bool begun(std::chrono::seconds within) const {
+    return begun_.wait_for(within) == std::future_status::ready;
+  }
+
+ private:
+  std::atomic<std::thread::id> consumer_;
+  std::promise<void> begin_;
+  const std::shared_future<void> begun_ = begin_.get_future().share();
+};
+
 TEST_F(PassTest, AConsumerFillsWhatNoWorkerDoes) {
   if (std::thread::hardware_concurrency() < 2) {
     GTEST_SKIP() << "the machine has one core, which the worker needs";
@@ -268,24 +298,14 @@ TEST_F(PassTest, AConsumerFillsWhatNoWorkerDoes) {
   options_.num_threads = 1;
   for (const int64_t first : {int64_t{0}, kRows / 4}) {
     const auto faults = std::make_shared<storage::Faults>();
-    std::atomic<bool> passing{false};
-    std::promise<void> consumer_reads;
-    const auto read = consumer_reads.get_future().share();
-    faults->PassAsLocal([&, consumer = std::this_thread::get_id()] {
-      if (!passing) return;
-      if (std::this_thread::get_id() != consumer) {
-        read.wait_for(std::chrono::seconds(60));
-      } else if (read.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-        consumer_reads.set_value();
-      }
-    });
+    ConsumerReads reads(faults.get());
     storage::InstallFaulty(faults);
     Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
     if (first > 0) dataset = Check(dataset.Where("id >= " + std::to_string(first)));
     auto loader = Check(Loader::Make(dataset, options_));
-    passing = true;
+    reads.Watch();
     EXPECT_EQ(Ids(loader.get()).size(), kRows - first);
-    EXPECT_EQ(read.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    EXPECT_TRUE(reads.begun(std::chrono::seconds(0)));
   }
 }
 
@@ -296,28 +316,17 @@ TEST_F(PassTest, CloseWaitsForAConsumerThatReads) {
   }
   Write();
   const auto faults = std::make_shared<storage::Faults>();
-  std::atomic<std::thread::id> consumer;
-  std::promise<void> consumer_reads;
-  const auto reached = consumer_reads.get_future().share();
   std::promise<void> released;
-  faults->PassAsLocal([&] {
-    if (consumer.load() == std::thread::id()) return;  // the loader is being made
-    if (std::this_thread::get_id() != consumer.load()) {
-      reached.wait_for(std::chrono::seconds(60));
-    } else if (reached.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-      consumer_reads.set_value();
-      released.get_future().wait();
-    }
-  });
+  ConsumerReads reads(faults.get(), [&] { released.get_future().wait(); });
   storage::InstallFaulty(faults);
   const Dataset dataset = Check(Dataset::Open("faulty://" + folder_.path()));
   options_.num_threads = 1;
   auto loader = Check(Loader::Make(dataset, options_));
   auto next = std::async(std::launch::async, [&] {
-    consumer = std::this_thread::get_id();
+    reads.Watch();
     return loader->Next().status();
   });
-  ASSERT_EQ(reached.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  ASSERT_TRUE(reads.begun(std::chrono::seconds(60)));
   auto closed = std::async(std::launch::async, [&] { loader->Close(); });
   EXPECT_EQ(closed.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
   released.set_value();

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/with_width.h"
 #include "reader/page_walk.h"
 
 namespace headrace::reader {
@@ -182,16 +183,9 @@ struct Making {
 
   template <typename Physical>
   std::unique_ptr<ColumnSource> MakeInteger() {
-    switch (type->byte_width()) {
-      case 1:
-        return Make<Physical, uint8_t>();
-      case 2:
-        return Make<Physical, uint16_t>();
-      case 4:
-        return Make<Physical, uint32_t>();
-      default:
-        return Make<Physical, uint64_t>();
-    }
+    return base::WithWidth(type->byte_width(), [this]<typename Element>(Element) {
+      return Make<Physical, Element>();
+    });
   }
 };
 

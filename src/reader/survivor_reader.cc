@@ -8,6 +8,8 @@
 #include <array>
 #include <utility>
 
+#include "base/with_width.h"
+#include "schema/dtype.h"
 #include "schema/text.h"
 
 namespace headrace::reader {
@@ -17,32 +19,14 @@ namespace {
 // cache.
 constexpr int64_t kPickRows = 2 << 10;
 
-// What an element takes of a slot.
-int64_t WidthOf(const arrow::DataType& type) {
-  return std::max(1, static_cast<const arrow::FixedWidthType&>(type).bit_width() / 8);
-}
-
-template <typename T>
-void Pick(const uint8_t* values, int64_t first, std::span<const uint32_t> rows,
-          uint8_t* out) {
-  const auto* const from = reinterpret_cast<const T*>(values);
-  auto* const to = reinterpret_cast<T*>(out);
-  for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i] - first];
-}
-
 // Writes those of the values from row `first` on that are of `rows`.
 void Pick(int64_t width, const uint8_t* values, int64_t first,
           std::span<const uint32_t> rows, uint8_t* out) {
-  switch (width) {
-    case 1:
-      return Pick<uint8_t>(values, first, rows, out);
-    case 2:
-      return Pick<uint16_t>(values, first, rows, out);
-    case 4:
-      return Pick<uint32_t>(values, first, rows, out);
-    default:
-      return Pick<uint64_t>(values, first, rows, out);
-  }
+  base::WithWidth(width, [&]<typename T>(T) {
+    const auto* const from = reinterpret_cast<const T*>(values);
+    auto* const to = reinterpret_cast<T*>(out);
+    for (size_t i = 0; i < rows.size(); ++i) to[i] = from[rows[i] - first];
+  });
 }
 
 Result<std::shared_ptr<arrow::Array>> SurvivorsOf(std::shared_ptr<arrow::Array> values,
@@ -158,20 +142,26 @@ Status SurvivorReader::ReadAll(int64_t rows, const Sink& sink) {
 }
 
 Result<bool> SurvivorReader::Place(size_t column, int64_t rows, const Sink& sink) {
-  if (damaged_[column]) return false;
-  Status placed;
-  if (sink.slot_of != nullptr && open_->CanPlace(column)) {
-    ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column, rows));
-    if (!slot) return false;
-    placed = open_->Place(column, rows, *slot);
-    if (placed.ok() && slot->settle != nullptr) placed = slot->settle();
-  } else if (sink.cell_slot_of != nullptr && open_->CanPlaceCells(column)) {
+  if (!damaged_[column] && sink.cell_slot_of != nullptr && open_->CanPlaceCells(column)) {
     ARROW_ASSIGN_OR_RAISE(const auto slot, sink.cell_slot_of(column));
     if (!slot) return false;
-    placed = open_->PlaceCells(column, rows, *slot);
-  } else {
+    return Tolerate(column, open_->PlaceCells(column, rows, *slot));
+  }
+  return PlaceBy(column, rows, sink, [&](const window::Slot& slot) {
+    return open_->Place(column, rows, slot);
+  });
+}
+
+Result<bool> SurvivorReader::PlaceBy(
+    size_t column, int64_t rows, const Sink& sink,
+    const std::function<Status(const window::Slot&)>& write) {
+  if (damaged_[column] || sink.slot_of == nullptr || !open_->CanPlace(column)) {
     return false;
   }
+  ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column, rows));
+  if (!slot) return false;
+  Status placed = write(*slot);
+  if (placed.ok() && slot->settle != nullptr) placed = slot->settle();
   return Tolerate(column, placed);
 }
 
@@ -253,19 +243,18 @@ Result<SurvivorReader::Run> SurvivorReader::RunOf(int64_t survivors) const {
   return run;
 }
 
-Status SurvivorReader::Extend(int64_t most, Run* run) {
+Result<SurvivorReader::Piece> SurvivorReader::NextPiece(int64_t most, uint32_t* picked) {
   if (passing_ == nullptr || tile_at_ == passing_->length()) {
     ARROW_RETURN_NOT_OK(NextTile());
   }
   Piece piece;
   piece.row = next_row_ - passing_->length() + tile_at_;
   piece.survivors = std::min(most, tile_left_);
-  auto* const picked = run->picked->mutable_data_as<uint32_t>() + run->survivors;
   const uint8_t* const bits = passing_->values()->data();
   const int64_t first = passing_->offset() + tile_at_;
   int64_t rows = 0;
   for (int64_t found = 0; found < piece.survivors; ++rows) {
-    picked[found] = static_cast<uint32_t>(rows);
+    if (picked != nullptr) picked[found] = static_cast<uint32_t>(rows);
     found += arrow::bit_util::GetBit(bits, first + rows) ? 1 : 0;
   }
   if (piece.survivors == 0) rows = passing_->length() - tile_at_;
@@ -273,14 +262,12 @@ Status SurvivorReader::Extend(int64_t most, Run* run) {
       std::static_pointer_cast<arrow::BooleanArray>(passing_->Slice(tile_at_, rows));
   tile_at_ += rows;
   tile_left_ -= piece.survivors;
-  run->survivors += piece.survivors;
-  run->pieces.push_back(std::move(piece));
-  return Status::OK();
+  return piece;
 }
 
 Status SurvivorReader::Extend(int64_t most, const Sink& sink, Run* run) {
-  ARROW_RETURN_NOT_OK(Extend(most, run));
-  const Piece& piece = run->pieces.back();
+  auto* const picked = run->picked->mutable_data_as<uint32_t>() + run->survivors;
+  ARROW_ASSIGN_OR_RAISE(Piece piece, NextPiece(most, picked));
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const size_t column = spec_->filter_inputs[i];
     if (column >= spec_->selected || piece.survivors == 0) continue;
@@ -288,9 +275,10 @@ Status SurvivorReader::Extend(int64_t most, const Sink& sink, Run* run) {
     ARROW_ASSIGN_OR_RAISE(auto plain, schema::WithoutView(values, context_->pool));
     ARROW_ASSIGN_OR_RAISE(auto kept,
                           SurvivorsOf(std::move(plain), *piece.passing, context_->pool));
-    ARROW_RETURN_NOT_OK(
-        sink.put({column, run->survivors - piece.survivors, std::move(kept), {}}));
+    ARROW_RETURN_NOT_OK(sink.put({column, run->survivors, std::move(kept), {}}));
   }
+  run->survivors += piece.survivors;
+  run->pieces.push_back(std::move(piece));
   return Status::OK();
 }
 
@@ -324,69 +312,66 @@ Status SurvivorReader::DeliverRun(size_t column, const Run& run, const Sink& sin
 }
 
 Result<bool> SurvivorReader::PlaceRun(size_t column, const Run& run, const Sink& sink) {
-  if (damaged_[column] || sink.slot_of == nullptr || !open_->CanPlace(column)) {
-    return false;
-  }
-  ARROW_ASSIGN_OR_RAISE(const auto slot, sink.slot_of(column, run.survivors));
-  if (!slot) return false;
-  const std::span<const uint32_t> picked(run.picked->data_as<uint32_t>(),
-                                         static_cast<size_t>(run.survivors));
-  Status placed;
-  int64_t at = 0;
-  for (const Piece& piece : run.pieces) {
-    placed = PlacePiece(
-        column, piece,
-        picked.subspan(static_cast<size_t>(at), static_cast<size_t>(piece.survivors)), at,
-        *slot);
-    if (!placed.ok()) break;
-    at += piece.survivors;
-  }
-  if (placed.ok() && slot->settle != nullptr) placed = slot->settle();
-  return Tolerate(column, placed);
+  return PlaceBy(column, run.survivors, sink, [&](const window::Slot& slot) -> Status {
+    const auto* picked = run.picked->data_as<uint32_t>();
+    int64_t at = 0;
+    for (const Piece& piece : run.pieces) {
+      const auto survivors = static_cast<size_t>(piece.survivors);
+      ARROW_RETURN_NOT_OK(
+          PlacePiece(column, piece, std::span(picked + at, survivors), at, slot));
+      at += piece.survivors;
+    }
+    return Status::OK();
+  });
 }
 
 Status SurvivorReader::PlacePiece(size_t column, const Piece& piece,
                                   std::span<const uint32_t> picked, int64_t at,
                                   const window::Slot& slot) {
-  const int64_t width = WidthOf(*spec_->columns[column].field->type());
-  std::array<uint64_t, kPickRows> values;
-  std::array<uint8_t, kPickRows> valid;
+  const int64_t width =
+      ByteWidth(*schema::DTypeOf(*spec_->columns[column].field->type()));
   for (int64_t begin = 0; begin < piece.rows(); begin += kPickRows) {
     const int64_t rows = std::min(kPickRows, piece.rows() - begin);
     const auto end =
         std::ranges::lower_bound(picked, static_cast<uint32_t>(begin + rows));
     const std::span here(picked.begin(), end);
-    const int64_t count = std::ssize(here);
     picked = {end, picked.end()};
-    if (count == 0) {
+    const window::Slot from{.values = slot.values + at * width,
+                            .valid = [&]() -> Result<uint8_t*> {
+                              ARROW_ASSIGN_OR_RAISE(uint8_t* const valid, slot.valid());
+                              return valid + at;
+                            },
+                            .settle = nullptr};
+    if (here.empty()) {
       open_->Skip(column, rows);
-      continue;
+    } else if (std::ssize(here) == rows) {
+      ARROW_RETURN_NOT_OK(open_->Place(column, rows, from));
+    } else {
+      ARROW_RETURN_NOT_OK(PlacePicked(column, begin, rows, here, width, from));
     }
-    window::Slot all;
-    if (count == rows) {
-      all.values = slot.values + at * width;
-      all.valid = [&]() -> Result<uint8_t*> {
-        ARROW_ASSIGN_OR_RAISE(uint8_t* const out, slot.valid());
-        return out + at;
-      };
-      ARROW_RETURN_NOT_OK(open_->Place(column, rows, all));
-      at += count;
-      continue;
-    }
-    bool any_null = false;
-    all.values = reinterpret_cast<uint8_t*>(values.data());
-    all.valid = [&]() -> Result<uint8_t*> {
-      if (!any_null) valid.fill(1);
-      any_null = true;
-      return valid.data();
-    };
-    ARROW_RETURN_NOT_OK(open_->Place(column, rows, all));
-    Pick(width, all.values, begin, here, slot.values + at * width);
-    if (any_null) {
-      ARROW_ASSIGN_OR_RAISE(uint8_t* const out, slot.valid());
-      Pick(1, valid.data(), begin, here, out + at);
-    }
-    at += count;
+    at += std::ssize(here);
+  }
+  return Status::OK();
+}
+
+Status SurvivorReader::PlacePicked(size_t column, int64_t first, int64_t rows,
+                                   std::span<const uint32_t> picked, int64_t width,
+                                   const window::Slot& slot) {
+  std::array<uint64_t, kPickRows> values;
+  std::array<uint8_t, kPickRows> valid;
+  bool any_null = false;
+  const window::Slot all{.values = reinterpret_cast<uint8_t*>(values.data()),
+                         .valid = [&]() -> Result<uint8_t*> {
+                           if (!any_null) valid.fill(1);
+                           any_null = true;
+                           return valid.data();
+                         },
+                         .settle = nullptr};
+  ARROW_RETURN_NOT_OK(open_->Place(column, rows, all));
+  Pick(width, all.values, first, picked, slot.values);
+  if (any_null) {
+    ARROW_ASSIGN_OR_RAISE(uint8_t* const out, slot.valid());
+    Pick(1, valid.data(), first, picked, out);
   }
   return Status::OK();
 }
@@ -401,11 +386,10 @@ Status SurvivorReader::ReadFiltered(int64_t first, int64_t rows, const Sink& sin
   };
   while (next_survivor_ < first) {
     ARROW_RETURN_NOT_OK(check_end());
-    const int64_t most = std::min(first - next_survivor_, context_->tile_rows);
-    ARROW_ASSIGN_OR_RAISE(Run passed, RunOf(most));
-    ARROW_RETURN_NOT_OK(Extend(most, &passed));
+    ARROW_ASSIGN_OR_RAISE(const Piece passed,
+                          NextPiece(first - next_survivor_, /*picked=*/nullptr));
     for (size_t column = 0; column < spec_->selected; ++column) {
-      SkipRows(column, passed.pieces[0].rows());
+      SkipRows(column, passed.rows());
     }
     next_survivor_ += passed.survivors;
   }

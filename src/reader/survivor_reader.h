@@ -119,6 +119,9 @@ class SurvivorReader {
   /// Writes the next rows of a column to its slot. False if it has none, or if it turned
   /// out to be damaged and that is tolerated.
   Result<bool> Place(size_t column, int64_t rows, const Sink& sink);
+  /// Has `write` write `rows` values to a column's slot, and settles them. As Place.
+  Result<bool> PlaceBy(size_t column, int64_t rows, const Sink& sink,
+                       const std::function<Status(const window::Slot&)>& write);
   /// Whether a column was placed; a damage that is tolerated is noted.
   Result<bool> Tolerate(size_t column, const Status& placed);
   Status ReadFiltered(int64_t first, int64_t rows, const Sink& sink);
@@ -131,10 +134,10 @@ class SurvivorReader {
   bool AtEnd() const { return next_row_ == block_.rows && tile_left_ == 0; }
   /// An empty run with room for so many survivors.
   Result<Run> RunOf(int64_t survivors) const;
-  /// Adds the next rows of a tile to a run, at most `most` survivors. REQUIRES: not
-  /// AtEnd, and room.
-  Status Extend(int64_t most, Run* run);
-  /// And delivers what the filter has read of them.
+  /// The next rows of a tile, with at most `most` survivors, which `picked` gets if it is
+  /// not null. REQUIRES: not AtEnd.
+  Result<Piece> NextPiece(int64_t most, uint32_t* picked);
+  /// Adds a piece to a run, which has room, and delivers what the filter has read of it.
   Status Extend(int64_t most, const Sink& sink, Run* run);
   /// Delivers the columns of a run that the filter does not read.
   Status Deliver(const Run& run, const Sink& sink);
@@ -144,6 +147,11 @@ class SurvivorReader {
   /// Writes a piece's survivors, whose rows are `picked`, from element `at` of a slot on.
   Status PlacePiece(size_t column, const Piece& piece, std::span<const uint32_t> picked,
                     int64_t at, const window::Slot& slot);
+  /// Decodes the next `rows` rows, at most kPickRows, the first of which is `first` to
+  /// `picked`, and writes those that are picked.
+  Status PlacePicked(size_t column, int64_t first, int64_t rows,
+                     std::span<const uint32_t> picked, int64_t width,
+                     const window::Slot& slot);
   /// Passes over rows of columns that the filter does not read.
   void SkipRows(size_t column, int64_t rows);
 

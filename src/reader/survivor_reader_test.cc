@@ -222,7 +222,6 @@ struct Slots {
 };
 
 TEST_F(SurvivorReaderTest, SurvivorsArePlacedAsTheyAreDelivered) {
-  // By how many rows pass: few, some, most, and all but a stretch.
   arrow::Int64Builder id, by_chance;
   arrow::Int16Builder narrow;
   constexpr int64_t kMany = 30'000;
@@ -243,6 +242,7 @@ TEST_F(SurvivorReaderTest, SurvivorsArePlacedAsTheyAreDelivered) {
   testing::WriteParquet(Path(), table, options);
   lake_ = std::make_unique<Lake>(Path());
   const BlockRef block{0, 0, 0, kMany, true};
+  // By how many rows pass: few, some, most, and all but a stretch.
   for (const std::string filter : {"chance < 1", "chance < 500", "chance < 990",
                                    "chance < 1001 and (id < 9000 or id >= 19000)"}) {
     for (const int64_t tile_rows : {700, 5000, 100'000}) {

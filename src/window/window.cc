@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/with_width.h"
 #include "schema/text.h"
 
 namespace headrace::window {
@@ -47,21 +48,6 @@ void Permute(const uint8_t* in, std::span<const uint32_t> from,
     for (size_t i = 0; i < n; ++i) placed[i] = values[from[i]];
   } else {
     for (size_t i = 0; i < n; ++i) placed[to[i]] = values[from[i]];
-  }
-}
-
-// Calls `call` with the unsigned type of a width.
-template <typename Call>
-void WithWidth(int64_t width, Call&& call) {
-  switch (width) {
-    case 1:
-      return call(uint8_t{});
-    case 2:
-      return call(uint16_t{});
-    case 4:
-      return call(uint32_t{});
-    default:
-      return call(uint64_t{});
   }
 }
 
@@ -230,8 +216,8 @@ Status Window::Settle(size_t column, int64_t at, int64_t rows) {
     }
   };
   uint8_t* const values = kept_[column].values->mutable_data();
-  WithWidth(ByteWidth(*columns_[column].fixed),
-            [&]<typename T>(T width) { put(width, *filling_.values, values); });
+  base::WithWidth(ByteWidth(*columns_[column].fixed),
+                  [&]<typename T>(T width) { put(width, *filling_.values, values); });
   if (valid != nullptr) put(uint8_t{}, *filling_.valid, valid);
   return Status::OK();
 }
@@ -276,7 +262,7 @@ Status Window::PutFixed(size_t column, int64_t at, const arrow::Array& values) {
     }
   } else if (n > 0) {
     const uint32_t* const place = placement_.empty() ? nullptr : placement_.data() + at;
-    WithWidth(width, [&]<typename T>(T) {
+    base::WithWidth(width, [&]<typename T>(T) {
       Scatter<T>(data.buffers[1]->data() + data.offset * width, n, place,
                  place == nullptr ? out + at * width : out);
     });

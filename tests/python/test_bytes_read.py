@@ -7,6 +7,7 @@ from typing import Any
 import headrace as hr
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from headrace import _native
@@ -65,6 +66,45 @@ def test_what_a_filter_on_a_disk_leaves_whole_is_not_held(path: Path) -> None:
     filter_bytes = bytes_of(path, [0, 1, 2, 3], ["x0"])
     assert filter_bytes <= counted["bytes_read"] <= filter_bytes + MIB // 4
     assert counted["memory_peak"] < filter_bytes
+
+
+@pytest.mark.parametrize("where", ["chance < 2", "chance < 50", "chance < 99"])
+def test_survivors_of_every_width_are_placed(tmp_path: Path, where: str) -> None:
+    random = np.random.default_rng(3)
+    chance = random.integers(0, 100, 50_000)
+    types = [
+        pa.bool_(), pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.float16(), pa.float32(),
+        pa.float64(), pa.date32(), pa.timestamp("us"),
+    ]  # fmt: skip
+    columns = {"id": pa.array(np.arange(len(chance))), "chance": pa.array(chance)}
+    stored = {name: values.to_numpy() for name, values in columns.items()}
+    for column_type in types:
+        # As numbers: what tensors hold of dates and times.
+        width = column_type.bit_width
+        numbers = chance % 2 if width == 1 else chance
+        whole = pa.int32() if width == 32 else pa.int64()
+        is_time = pa.types.is_temporal(column_type)
+        values = pa.array(numbers, whole if is_time else None).cast(column_type)
+        missing = random.random(len(chance)) < 0.1
+        for name, absent in (("", missing & False), (", nulls", missing)):
+            key = f"{column_type}{name}"
+            columns[key] = pa.compute.if_else(pa.array(absent), None, values)
+            stored[key] = np.where(absent, 0, numbers)
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=20_000)
+    chosen = hr.open(tmp_path).where(where)
+    chosen = chosen.nulls({name: hr.fill(0) for name in columns if "nulls" in name})
+    with chosen.loader(batch_size=1000, seed=1) as loader:
+        batches = list(loader)
+        paths = loader.stats()["decode_paths"]
+    order = np.argsort(np.concatenate([batch["id"] for batch in batches]))
+    kept = chance < int(where.rsplit(maxsplit=1)[-1])
+    for name, values in stored.items():
+        delivered = np.concatenate([batch[name] for batch in batches])[order]
+        np.testing.assert_array_equal(delivered.astype(np.int64), values[kept], name)
+    assert paths == {
+        name: ["arrays" if name == "chance" else "placed"] for name in columns
+    }
 
 
 @pytest.mark.parametrize("width", [1, 1000, 50_000])
