@@ -183,7 +183,7 @@ struct Making {
 
   template <typename Physical>
   std::unique_ptr<ColumnSource> MakeInteger() {
-    return base::WithWidth(type->byte_width(), [this]<typename Element>(Element) {
+    return base::WithWidth(type->byte_width(), [&]<typename Element>(Element) {
       return Make<Physical, Element>();
     });
   }
